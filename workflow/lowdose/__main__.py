@@ -1,0 +1,7 @@
+"""``python -m lowdose <command>``: see :mod:`lowdose.cli`."""
+
+import sys
+
+from lowdose.cli import main
+
+sys.exit(main())

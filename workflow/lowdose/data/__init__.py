@@ -1,0 +1,1 @@
+"""Splits, contrast classes, frozen frames for evaluation, crops on the fly for training."""

@@ -1,0 +1,96 @@
+"""The stage ``frames``: from waves to classes, splits and frozen frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lowdose.data.classes import ContrastMeter, contrast_class, full_columns
+from lowdose.data.frames import choose, render, write_frames
+from lowdose.data.splits import split_images, split_shapes
+from lowdose.imaging.camera import blur
+from lowdose.imaging.optics import WaveOptics
+from lowdose.imaging.store import read_waves
+from lowdose.runtime import atomic_path
+
+
+def freeze(
+    spec: Mapping,
+    structures: Path,
+    waves: Sequence[Path],
+    output: Path,
+    log: Callable[[str], None],
+) -> None:
+    """Write ``classes.parquet``, ``validation.h5`` and ``test.h5``.
+
+    ``classes.parquet`` has one row for each image (model and C1): contrast class, mean
+    contrast of the full columns, split.
+
+    Parameters
+    ----------
+    spec : mapping
+        ``frames``, ``optics``, ``camera``, ``energy_kev``, ``seed``.
+    structures, waves, output : Path
+    log : callable
+    """
+    frames = spec["frames"]
+    columns = pd.read_parquet(structures / "columns.parquet")
+    classes = classify(waves, columns, spec, frames["c1_nm"])
+    if frames["split"] == "shape":
+        of_shape = split_shapes(
+            classes, frames["test_shapes"], frames["validation_shapes"], spec["seed"]
+        )
+        classes["split"] = classes["base_shape"].map(of_shape)
+    else:
+        classes["split"] = split_images(len(classes), spec["seed"])
+    counts = classes["contrast"].value_counts().to_dict()
+    log(f"{len(classes)} images: {counts}")
+    imaging = {key: spec[key] for key in ("optics", "camera", "energy_kev")}
+    chosen = {
+        split: choose(classes, split, frames["contrast"], frames["frames_per_shape"])
+        for split in ("validation", "test")
+    }
+    wanted = {model for pairs in chosen.values() for model, _ in pairs}
+    found = {row["model_id"]: (row, wave) for row, wave in read_waves(waves, wanted)}
+    label = classes.set_index(["model_id", "c1_nm"])["contrast"]
+    for split, pairs in chosen.items():
+        images = []
+        for model, c1 in pairs:
+            row, wave = found[model]
+            cell = row["cell_y_nm"], row["cell_x_nm"]
+            attributes = {**row, "c1_nm": c1, "contrast": label[model, c1]}
+            images.append((attributes, render(wave, cell, c1, imaging)))
+        digest = write_frames(
+            output / f"{split}.h5", split, images, columns, imaging, frames["doses_e_per_px"],
+            spec["seed"],
+        )  # fmt: skip
+        log(f"{len(images)} {split} frames, digest {digest[:12]}")
+    with atomic_path(output / "classes.parquet") as path:
+        classes.to_parquet(path, index=False)
+
+
+def classify(
+    waves: Sequence[Path], columns: pd.DataFrame, imaging: Mapping, c1_nm: Sequence[float]
+) -> pd.DataFrame:
+    """Return the contrast class of every image of every wave."""
+    rows = []
+    of_model = dict(list(columns.groupby("model_id")))
+    camera = imaging["camera"]
+    optics: WaveOptics | None = None
+    for row, wave in read_waves(waves):
+        cell = row["cell_y_nm"], row["cell_x_nm"]
+        if optics is None or optics.cell_nm != cell:
+            optics = WaveOptics(cell, imaging["optics"], imaging["energy_kev"])
+            transfer = blur(optics.grid, cell, camera, camera["pixel_size_nm"])
+            meter = ContrastMeter(optics.grid, cell, transfer, camera["contrast_factor"])
+        spectrum = optics.spectrum(wave)
+        points = full_columns(of_model[row["model_id"]])
+        keys = ("model_id", "base_shape", "family", "defect", "layers", "tilt_x_deg", "tilt_y_deg")
+        for c1 in c1_nm:
+            contrast = meter.contrast(optics.intensity(spectrum, c1), points)
+            rows.append({**{k: row[k] for k in keys}, "c1_nm": float(c1),
+                         "contrast": contrast_class(contrast),
+                         "mean_contrast": float(contrast.mean())})  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Denoisers behind one contract: counts in, expected counts out."""

@@ -1,0 +1,68 @@
+"""Checkpoints: weights as safetensors, everything else in ``card.json``; never a pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lowdose.denoisers.learned import LearnedDenoiser, network_info
+from lowdose.denoisers.networks.build import build
+from lowdose.provenance import file_digest
+from lowdose.runtime import UserError, atomic_path, write_text
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+
+
+def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
+    """Write weights and card; the card names the digest of the weights."""
+    tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
+    with atomic_path(folder / WEIGHTS) as path:
+        save_file(tensors, path)
+    full = {**card, "weights_sha256": file_digest(folder / WEIGHTS)}
+    write_text(folder / CARD, json.dumps(full, indent=2, sort_keys=True) + "\n")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the card of a checkpoint.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is no JSON.
+    """
+    try:
+        return json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no {CARD}; name the folder of a trained network.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(f"{Path(folder) / CARD} is no valid JSON; train the network anew.") from None
+
+
+def load(folder: Path, name: str | None = None, *, bf16: bool = False) -> LearnedDenoiser:
+    """Load a trained network.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, the weights are not those that the card names, or they do not
+        fit the architecture.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"{folder} holds no {WEIGHTS}; a pickle (.pt, .pth) is never loaded.")
+    if file_digest(weights) != card["weights_sha256"]:
+        raise UserError(f"{weights} is not the file that its card names; train the network anew.")
+    network = build(card["architecture"], seed=0)
+    try:
+        network.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError):
+        raise UserError(f"{weights} does not fit the architecture of its card.") from None
+    return LearnedDenoiser(network, network_info(name or card["name"], card), bf16=bf16)

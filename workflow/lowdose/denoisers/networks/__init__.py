@@ -1,0 +1,1 @@
+"""Network architectures, one file each; `build` makes one from its configuration."""

@@ -1,0 +1,1 @@
+"""Evaluation: surface statistics, receptive field, mechanism, limits, statistics."""

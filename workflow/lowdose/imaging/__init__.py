@@ -1,0 +1,1 @@
+"""From atoms to expected counts: exit waves (abTEM), wave store, optics, camera."""

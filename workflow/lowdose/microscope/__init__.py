@@ -1,0 +1,1 @@
+"""Microscope files in and out, with their calibration."""

@@ -1,0 +1,237 @@
+"""What each stage of the study depends on: its resolved specification, code and libraries.
+
+A rule's parameters are made here, so that Snakemake reruns a stage exactly when its part of
+the configuration, the code that it imports or the versions of its libraries change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from lowdose import config as configuration
+from lowdose import environments
+from lowdose.provenance import canonical_json, code_digest
+from lowdose.runtime import UserError
+from lowdose.structures import plan
+
+# Command (module of lowdose.cli) -> environment of envs/.
+ENVIRONMENT = {
+    "structures": "structures",
+    "simulate": "simulate",
+    "frames": "frames",
+    "train": "train",
+    "tune": "baselines",
+    "evaluate": "evaluate",
+    "summarise": "evaluate",
+    "columns": "evaluate",
+    "mechanism": "train",
+    "figure": "figures",
+    "tables": "figures",
+}
+REFERENCES = ("clean", "constant", "raw")
+
+
+class Study:
+    """A configuration with the names, paths and specifications that follow from it.
+
+    Parameters
+    ----------
+    config : lowdose.config.Config
+    """
+
+    def __init__(self, config: configuration.Config) -> None:
+        self.config = config
+        self.values = config.model_dump(mode="json")
+
+    # Names: the closed sets of the workflow's wildcards.
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the wave shards."""
+        count = len(plan.shards(self.values["structures"], self.per_shard))
+        return [f"shard{i:03d}" for i in range(count)]
+
+    @property
+    def per_shard(self) -> int:
+        """Models of a shard."""
+        return self.config.simulation.models_per_shard
+
+    def networks(self) -> list[str]:
+        """Trained networks as denoisers: ``<network>.<training set>.seed<k>``, in order."""
+        return [f"{n}.{t}.seed{k}" for n, t, k in self.config.trainings()]
+
+    def denoisers(self) -> list[str]:
+        """Everything that is evaluated, in the order of the tables."""
+        return [*REFERENCES, *self.config.baselines, *self.networks()]
+
+    def widest(self) -> str:
+        """The trained network with the largest receptive field, first seed."""
+        from lowdose.config_networks import field_estimate
+
+        return max(
+            self.networks(),
+            key=lambda name: field_estimate(self.config.networks[name.split(".")[0]].spec),
+        )
+
+    # Specifications: one JSON-safe dictionary a job.
+
+    def spec(self, stage: str, **names: Any) -> dict:
+        """Return the resolved specification of one job of a stage."""
+        maker = getattr(self, f"_{stage}", None)
+        if maker is None:
+            raise UserError(f"There is no stage {stage!r}; there are {', '.join(ENVIRONMENT)}.")
+        return maker(**names)
+
+    def params(self, stage: str, **names: Any) -> dict[str, str]:
+        """Return a rule's parameters: specification as canonical JSON, and two digests."""
+        return {
+            "spec": canonical_json(self.spec(stage, **names)),
+            "code": code_digest(f"lowdose.cli.{stage}"),
+            "libraries": environments.stage_digest(ENVIRONMENT[stage]),
+        }
+
+    def _structures(self) -> dict:
+        return {"structures": self.values["structures"], "seed": self.config.seed}
+
+    def _simulate(self, shard: str) -> dict:
+        models = plan.shards(self.values["structures"], self.per_shard)[int(shard[5:])]
+        simulation = dict(self.values["simulation"])
+        simulation.pop("models_per_shard")
+        return {"simulation": simulation, "models": [m.model_id for m in models]}
+
+    def _imaging(self) -> dict:
+        return {
+            "optics": self.values["optics"],
+            "camera": self.values["camera"],
+            "energy_kev": self.config.simulation.energy_kev,
+        }
+
+    def _frames(self) -> dict:
+        return {**self._imaging(), "frames": self.values["frames"], "seed": self.config.seed}
+
+    def _train(self, network: str, training_set: str, seed: int) -> dict:
+        return {
+            **self._imaging(),
+            "name": network,
+            "network": self.values["networks"][network]["spec"],
+            "training": self.config.training_of(network).model_dump(mode="json"),
+            "training_set": {"name": training_set, **self.values["training_sets"][training_set]},
+            "reference_dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "study_seed": self.config.seed,
+            "seed": int(seed),
+        }
+
+    def _tune(self, baseline: str) -> dict:
+        return {
+            "baseline": baseline,
+            "trials": self.config.tuning_trials,
+            "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "seed": self.config.seed,
+        }
+
+    def _doses(self) -> dict:
+        frames = self.config.frames
+        return {
+            "doses_e_per_px": list(frames.doses_e_per_px),
+            "reference_dose_e_per_px": frames.reference_dose_e_per_px,
+            "realisations": frames.realisations,
+            "realisations_elsewhere": frames.realisations_elsewhere,
+        }
+
+    def _evaluate(self, denoisers: list[str]) -> dict:
+        evaluation = dict(self.values["evaluation"])
+        return {
+            "denoisers": denoisers,
+            "evaluation": {k: evaluation[k] for k in ("sigma_nm", "gate_nm")},
+            **self._doses(),
+            "seed": self.config.seed,
+        }
+
+    def _summarise(self) -> dict:
+        return {
+            "denoisers": self.denoisers(),
+            "baselines": list(self.config.baselines),
+            "networks": self.networks(),
+            "widest": self.widest(),
+            "study": self.config.study,
+            "evaluation": self.values["evaluation"],
+            **self._doses(),
+            "seed": self.config.seed,
+        }
+
+    def _columns(self) -> dict:
+        return {
+            "denoiser": self.widest(),
+            "evaluation": self.values["evaluation"],
+            "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "seed": self.config.seed,
+        }
+
+    def _mechanism(self) -> dict:
+        return {
+            "networks": self.networks(),
+            "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "seed": self.config.seed,
+        }
+
+    def _figure(self, figure: str) -> dict:
+        return {
+            "figure": figure,
+            "denoisers": self.denoisers(),
+            "baselines": list(self.config.baselines),
+            "networks": self.networks(),
+            "widest": self.widest(),
+            "study": self.config.study,
+            **self._doses(),
+            "seed": self.config.seed,
+        }
+
+    def _tables(self) -> dict:
+        return {
+            "study": self.config.study,
+            "denoisers": self.denoisers(),
+            "baselines": list(self.config.baselines),
+            "widest": self.widest(),
+            "reference_dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "trainings": [
+                {
+                    "network": n,
+                    "training_set": t,
+                    "seed": k,
+                    **self.values["networks"][n]["spec"],
+                    "steps": self.config.training_of(n).steps,
+                }
+                for n, t, k in self.config.trainings()
+            ],
+        }
+
+
+def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two ways to say what a command shall do."""
+    group = parser.add_argument_group("what to do")
+    group.add_argument("--spec", help="resolved specification as JSON (what the rules pass)")
+    group.add_argument(
+        "--config",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="configuration files that overlay config/config.yaml, instead of --spec",
+    )
+
+
+def spec_from(arguments: argparse.Namespace, stage: str, **names: Any) -> dict:
+    """Return the specification that the command line asks for.
+
+    Raises
+    ------
+    UserError
+        If ``--spec`` is no JSON, or the configuration is wrong.
+    """
+    if arguments.spec:
+        try:
+            return json.loads(arguments.spec)
+        except json.JSONDecodeError as error:
+            raise UserError(f"--spec is no valid JSON ({error}); pass it in quotes.") from None
+    return Study(configuration.load(arguments.config)).spec(stage, **names)

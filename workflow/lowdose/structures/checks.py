@@ -1,0 +1,108 @@
+"""Geometric checks that refuse impossible models."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from scipy.spatial import cKDTree
+
+from lowdose.runtime import UserError
+from lowdose.structures.lattices import NEIGHBOUR_DISTANCE
+
+CLOSEST = 0.8  # of the bulk neighbour distance
+GAP = (1.6, 3.2)  # Å between the top oxygen layer and the lowest particle layer
+
+
+def check_model(atoms: Atoms, name: str, particle: str = "Pt") -> None:
+    """Refuse a model that no experiment could show.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Model in its cell; x is periodic, y is up.
+    name : str
+        For the message.
+    particle : str
+        Element of the particle; the rest is support.
+
+    Raises
+    ------
+    UserError
+        Atoms closer than 0.8 of the bulk neighbour distance (across the lateral boundary
+        too), a particle that floats above or sinks into the support or reaches beyond its
+        cell, a support that does not join across the lateral boundary.
+    """
+    symbols = np.array(atoms.get_chemical_symbols())
+    _check_cell(atoms, name)
+    _check_distances(atoms, symbols, name)
+    _check_join(atoms, symbols, particle, name)
+    if particle in symbols:
+        _check_contact(atoms, symbols, particle, name)
+
+
+def _check_cell(atoms: Atoms, name: str) -> None:
+    size = atoms.cell.lengths()
+    for axis, (letter, margin) in enumerate(zip("xyz", (0.0, 1.0, 0.0), strict=True)):
+        low, high = atoms.positions[:, axis].min(), atoms.positions[:, axis].max()
+        if low < -1e-6 or high > size[axis] - margin + 1e-6:
+            raise UserError(
+                f"Model {name} does not fit its cell along {letter}: atoms span {low:.1f} to "
+                f"{high:.1f} Å in a cell of {size[axis]:.1f} Å; use a larger cell "
+                "(structures.cell_height_nm, structures.periods, thicker support) or a smaller "
+                "particle (structures.size_nm)."
+            )
+
+
+def _check_distances(atoms: Atoms, symbols: np.ndarray, name: str) -> None:
+    width = atoms.cell.lengths()[0]
+    # Periodic along x only; cKDTree wants one box per axis, and a huge one does not wrap.
+    positions = atoms.positions - atoms.positions.min(axis=0) * [0, 1, 1]
+    positions[:, 0] %= width
+    positions[positions[:, 0] >= width, 0] = 0.0  # -1e-17 % width is width
+    tree = cKDTree(positions, boxsize=[width, 1e4, 1e4])
+    reach = CLOSEST * max(NEIGHBOUR_DISTANCE.values())
+    pairs = tree.query_pairs(reach, output_type="ndarray")
+    delta = positions[pairs[:, 0]] - positions[pairs[:, 1]]
+    delta[:, 0] -= width * np.rint(delta[:, 0] / width)
+    distance = np.linalg.norm(delta, axis=1)
+    for (a, b), bulk in NEIGHBOUR_DISTANCE.items():
+        first, second = symbols[pairs[:, 0]], symbols[pairs[:, 1]]
+        of_pair = ((first == a) & (second == b)) | ((first == b) & (second == a))
+        if np.any(of_pair & (distance < CLOSEST * bulk)):
+            nearest = distance[of_pair].min()
+            raise UserError(
+                f"Model {name} has {a} and {b} atoms {nearest:.2f} Å apart, closer than 0.8 of "
+                f"the bulk distance of {bulk:.2f} Å; check the gap and the lattice constants."
+            )
+
+
+def _check_join(atoms: Atoms, symbols: np.ndarray, particle: str, name: str) -> None:
+    """The columns of the support must be equally spaced across the boundary, too."""
+    width = atoms.cell.lengths()[0]
+    support = atoms.positions[(symbols != particle) & (symbols != "O")]
+    if len(support) == 0:
+        return
+    for height in np.unique(np.round(support[:, 1], 1)):
+        row = np.sort(support[np.abs(support[:, 1] - height) < 0.1][:, 0] % width)
+        steps = np.diff(np.concatenate([row, [row[0] + width]]))
+        steps = steps[steps > 0.3]  # atoms of one column lie within rounding of each other
+        if steps.max() - steps.min() > 0.05:
+            raise UserError(
+                f"The support of model {name} does not join across the lateral boundary: its "
+                f"columns at height {height:.1f} Å are {steps.min():.2f} to {steps.max():.2f} Å "
+                "apart; make the cell a whole number of lateral periods (structures.periods)."
+            )
+
+
+def _check_contact(atoms: Atoms, symbols: np.ndarray, particle: str, name: str) -> None:
+    metal = atoms.positions[symbols == particle]
+    support = atoms.positions[symbols != particle]
+    if len(support) == 0:
+        return
+    gap = metal[:, 1].min() - support[:, 1].max()
+    if not GAP[0] <= gap <= GAP[1]:
+        verb = "floats above" if gap > GAP[1] else "sinks into"
+        raise UserError(
+            f"The particle of model {name} {verb} its support: the gap is {gap:.2f} Å, and "
+            f"{GAP[0]} to {GAP[1]} Å is possible; set structures.interface_gap_nm accordingly."
+        )

@@ -1,0 +1,1 @@
+"""Training loop, resume and losses; usable with any network and any source of batches."""
