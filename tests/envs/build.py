@@ -17,6 +17,9 @@ from pathlib import Path
 
 import yaml
 
+from lowdose.environments import DIRECT
+from lowdose.stages import ENVIRONMENT
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -58,20 +61,19 @@ def copy_of_project(target: Path) -> Path:
 
 
 def run_stage(stage: str, programs: Path, project: Path) -> None:
-    """Run one stage in its environment, with Snakemake from this one."""
+    """Run the rules of one stage in its environment, with Snakemake from this one."""
     # The rules say "python -m lowdose"; the stage's Python has to come first.
     path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project / "workflow")}
     environment.pop("VIRTUAL_ENV", None)
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "all", "--quiet", "host", "reason"]
-    snakemake += ["--configfile", "config/tiny.yaml", "--until", stage]
+    rules = [command for command, name in ENVIRONMENT.items() if name == stage]
+    snakemake += ["--configfile", "config/tiny.yaml", "--until", *rules]
     subprocess.run(snakemake, cwd=project, env=environment, check=True)
 
 
 def main(stages: list[str]) -> int:
     """Build and run the named stages, or all."""
-    from lowdose.environments import DIRECT
-
     if unknown := set(stages) - set(DIRECT):
         raise SystemExit(f"No stage {', '.join(sorted(unknown))}; there are {', '.join(DIRECT)}.")
     with tempfile.TemporaryDirectory(prefix="lowdose-envs-") as name:

@@ -243,7 +243,9 @@ class Config(Strict):
     training: Training = Training()
     networks: dict[Name, Network] = Field(min_length=1, description="by name")
     sweep: list[SweepEntry] = Field(min_length=1, description="what is trained")
-    baselines: list[Name] = Field(description="classical denoisers of the registry")
+    baselines: dict[Name, dict[str, float | int | str]] = Field(
+        description="classical denoisers of the registry, each with parameters that are not tuned"
+    )
     tuning_trials: int = Field(12, ge=1, description="trials of a baseline's tuning")
     evaluation: Evaluation = Evaluation()
 

@@ -34,6 +34,13 @@ class UNetSpec(_Architecture):
 
 NetworkSpec = DnCNNSpec | UNetSpec
 
+# Architecture -> module and class.  Named, not imported: a network's training depends on its own
+# architecture, and adding one here retrains nothing.
+ARCHITECTURES = {
+    "dncnn": ("lowdose.denoisers.networks.dncnn", "DnCNN"),
+    "unet": ("lowdose.denoisers.networks.unet", "UNet"),
+}
+
 
 def crop_problem(spec: NetworkSpec, crop_px: int) -> str | None:
     """Say why a network cannot be trained on crops of a side, or None if it can."""

@@ -23,7 +23,7 @@ _DENOISERS = ("h5py", "pandas", "pyarrow", "safetensors", "scikit-image", "scipy
 DIRECT: dict[str, tuple[str, ...]] = {
     "structures": (*_FLOOR_0, "ase", "pandas", "pyarrow", "scipy"),
     "simulate": (*_FLOOR_0, "abtem", "ase", "h5py", "pandas", "pyarrow", "scipy"),
-    "frames": (*_FLOOR_0, "h5py", "pandas", "pyarrow", "scipy"),
+    "frames": (*_FLOOR_0, "h5py", "pandas", "pyarrow", "scipy", "torch"),
     "train": (*_FLOOR_0, *_DENOISERS),
     "baselines": (*_FLOOR_0, *_DENOISERS),
     "evaluate": (*_FLOOR_0, *_DENOISERS),

@@ -19,6 +19,7 @@ CARRIED_BY_THE_SPEC = frozenset(
         "lowdose.cli",
         "lowdose.config",
         "lowdose.config_errors",
+        "lowdose.config_networks",
         "lowdose.environments",
         "lowdose.provenance",
         "lowdose.stages",

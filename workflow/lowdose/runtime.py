@@ -61,6 +61,13 @@ def fix_torch(threads: int) -> None:
     torch.use_deterministic_algorithms(True)
 
 
+def has_bf16() -> bool:
+    """Say whether the processor computes in bfloat16 (AVX-512 BF16 or AMX)."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on success it replaces `target` in one step.

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from lowdose import config as configuration
 from lowdose import environments
+from lowdose.config_networks import ARCHITECTURES, field_estimate
+from lowdose.denoisers import registry
 from lowdose.provenance import canonical_json, code_digest
 from lowdose.runtime import UserError
 from lowdose.structures import plan
@@ -28,7 +31,6 @@ ENVIRONMENT = {
     "columns": "evaluate",
     "mechanism": "train",
     "figure": "figures",
-    "tables": "figures",
 }
 REFERENCES = ("clean", "constant", "raw")
 
@@ -42,6 +44,8 @@ class Study:
     """
 
     def __init__(self, config: configuration.Config) -> None:
+        for name in config.baselines:
+            registry.module_of(name)  # names the nearest one if there is none
         self.config = config
         self.values = config.model_dump(mode="json")
 
@@ -68,8 +72,6 @@ class Study:
 
     def widest(self) -> str:
         """The trained network with the largest receptive field, first seed."""
-        from lowdose.config_networks import field_estimate
-
         return max(
             self.networks(),
             key=lambda name: field_estimate(self.config.networks[name.split(".")[0]].spec),
@@ -84,13 +86,37 @@ class Study:
             raise UserError(f"There is no stage {stage!r}; there are {', '.join(ENVIRONMENT)}.")
         return maker(**names)
 
-    def params(self, stage: str, **names: Any) -> dict[str, str]:
-        """Return a rule's parameters: specification as canonical JSON, and two digests."""
-        return {
-            "spec": canonical_json(self.spec(stage, **names)),
-            "code": code_digest(f"lowdose.cli.{stage}"),
-            "libraries": environments.stage_digest(ENVIRONMENT[stage]),
-        }
+    # Parameters of the rules: strings, which Snakemake compares faithfully.
+
+    def spec_of(self, stage: str, **fixed: Any) -> Callable[[Any], str]:
+        """Return a function of a rule's wildcards that gives the job's spec as canonical JSON."""
+
+        def of(wildcards: Any) -> str:
+            return canonical_json(self.spec(stage, **dict(wildcards.items()), **fixed))
+
+        return of
+
+    def code_of(self, stage: str, *modules: str) -> str:
+        """Return a digest of the code of a stage, and of modules that it loads by name."""
+        names = (f"lowdose.cli.{stage}", *modules)
+        return f"{stage} code " + "-".join(code_digest(name) for name in names)
+
+    def libraries_of(self, stage: str) -> str:
+        """Return a digest of the pinned versions of the libraries that a stage uses."""
+        return f"{stage} libraries " + environments.stage_digest(ENVIRONMENT[stage])
+
+    def modules_of(self, denoiser: str) -> list[str]:
+        """Return the modules that a denoiser's result depends on, loaded by name."""
+        if "." not in denoiser:
+            return [registry.module_of(denoiser)]
+        spec = self.config.networks[denoiser.split(".")[0]].spec
+        return ["lowdose.denoisers.checkpoints", ARCHITECTURES[spec.architecture][0]]
+
+    def made_by(self, denoiser: str) -> str:
+        """Return the file without which a denoiser cannot be evaluated."""
+        if "." in denoiser:
+            return f"results/networks/{denoiser.replace('.', '/')}/model.safetensors"
+        return f"results/baselines/{denoiser}/tuned.json"
 
     def _structures(self) -> dict:
         return {"structures": self.values["structures"], "seed": self.config.seed}
@@ -111,7 +137,7 @@ class Study:
     def _frames(self) -> dict:
         return {**self._imaging(), "frames": self.values["frames"], "seed": self.config.seed}
 
-    def _train(self, network: str, training_set: str, seed: int) -> dict:
+    def _train(self, network: str, training_set: str, seed: int | str) -> dict:
         return {
             **self._imaging(),
             "name": network,
@@ -127,6 +153,7 @@ class Study:
         return {
             "baseline": baseline,
             "trials": self.config.tuning_trials,
+            "fixed": self.values["baselines"][baseline],
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
         }
@@ -140,7 +167,8 @@ class Study:
             "realisations_elsewhere": frames.realisations_elsewhere,
         }
 
-    def _evaluate(self, denoisers: list[str]) -> dict:
+    def _evaluate(self, denoisers: list[str] | None = None, denoiser: str = "") -> dict:
+        denoisers = denoisers or [denoiser]
         evaluation = dict(self.values["evaluation"])
         return {
             "denoisers": denoisers,
@@ -157,6 +185,16 @@ class Study:
             "widest": self.widest(),
             "study": self.config.study,
             "evaluation": self.values["evaluation"],
+            "trainings": [
+                {
+                    "network": n,
+                    "training_set": t,
+                    "seed": k,
+                    **self.values["networks"][n]["spec"],
+                    "steps": self.config.training_of(n).steps,
+                }
+                for n, t, k in self.config.trainings()
+            ],
             **self._doses(),
             "seed": self.config.seed,
         }
@@ -177,6 +215,7 @@ class Study:
         }
 
     def _figure(self, figure: str) -> dict:
+        evaluation = self.values["evaluation"]
         return {
             "figure": figure,
             "denoisers": self.denoisers(),
@@ -184,28 +223,15 @@ class Study:
             "networks": self.networks(),
             "widest": self.widest(),
             "study": self.config.study,
+            "evaluation": {k: evaluation[k] for k in ("gate_nm", "false_discovery_rate")},
             **self._doses(),
             "seed": self.config.seed,
         }
 
-    def _tables(self) -> dict:
-        return {
-            "study": self.config.study,
-            "denoisers": self.denoisers(),
-            "baselines": list(self.config.baselines),
-            "widest": self.widest(),
-            "reference_dose_e_per_px": self.config.frames.reference_dose_e_per_px,
-            "trainings": [
-                {
-                    "network": n,
-                    "training_set": t,
-                    "seed": k,
-                    **self.values["networks"][n]["spec"],
-                    "steps": self.config.training_of(n).steps,
-                }
-                for n, t, k in self.config.trainings()
-            ],
-        }
+
+def study_of(values: dict) -> Study:
+    """Check the values of a merged configuration and return the study that they describe."""
+    return Study(configuration.parse(values))
 
 
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:

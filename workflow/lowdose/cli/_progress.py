@@ -14,10 +14,10 @@ FIRST_GUESS = {
     "simulate": 30,
     "frames": 15,
     "train": 105,
-    "baselines": 20,
+    "tune": 20,
     "evaluate": 20,
     "columns": 15,
-    "figures": 15,
+    "mechanism": 15,
     "all": 0,
 }
 GUESS_FOR_OTHERS = 8

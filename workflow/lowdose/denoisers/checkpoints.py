@@ -14,7 +14,7 @@ from torch import nn
 from lowdose.denoisers.learned import LearnedDenoiser, network_info
 from lowdose.denoisers.networks.build import build
 from lowdose.provenance import file_digest
-from lowdose.runtime import UserError, atomic_path, write_text
+from lowdose.runtime import UserError, atomic_path, has_bf16, write_text
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 
@@ -44,8 +44,17 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UserError(f"{Path(folder) / CARD} is no valid JSON; train the network anew.") from None
 
 
-def load(folder: Path, name: str | None = None, *, bf16: bool = False) -> LearnedDenoiser:
+def load(folder: Path, name: str | None = None, *, bf16: bool | None = None) -> LearnedDenoiser:
     """Load a trained network.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``model.safetensors`` and ``card.json``.
+    name : str, optional
+        Under which it appears in tables; by default that of its card.
+    bf16 : bool, optional
+        Compute in bfloat16; by default where the processor has it.
 
     Raises
     ------
@@ -65,4 +74,5 @@ def load(folder: Path, name: str | None = None, *, bf16: bool = False) -> Learne
         network.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError):
         raise UserError(f"{weights} does not fit the architecture of its card.") from None
+    bf16 = has_bf16() if bf16 is None else bf16
     return LearnedDenoiser(network, network_info(name or card["name"], card), bf16=bf16)

@@ -1,63 +1,27 @@
 """Every denoiser by name.
 
-This module imports all of them (each only when asked for).  A workflow stage that needs one
-classical method alone depends on ``lowdose.denoisers.classical.<module>``, so that editing
-another method does not rerun it; ``kind(name).__module__`` says which.
+A denoiser is loaded when it is asked for, by the module that the table names, and the table
+is no import: the content digest of a stage that uses one method does not change when another
+is edited or added.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import importlib
 from typing import Any
 
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
 from lowdose.runtime import UserError
 
-
-def _raw() -> type[Denoiser]:
-    from lowdose.denoisers.classical.references import Raw
-
-    return Raw
-
-
-def _constant() -> type[Denoiser]:
-    from lowdose.denoisers.classical.references import Constant
-
-    return Constant
-
-
-def _gaussian() -> type[Denoiser]:
-    from lowdose.denoisers.classical.gaussian import Gaussian
-
-    return Gaussian
-
-
-def _wiener() -> type[Denoiser]:
-    from lowdose.denoisers.classical.wiener import Wiener
-
-    return Wiener
-
-
-def _nlm() -> type[Denoiser]:
-    from lowdose.denoisers.classical.stabilised_nlm import StabilisedNLM
-
-    return StabilisedNLM
-
-
-def _tv() -> type[Denoiser]:
-    from lowdose.denoisers.classical.stabilised_tv import StabilisedTV
-
-    return StabilisedTV
-
-
-_KINDS: dict[str, Callable[[], type[Denoiser]]] = {
-    "raw": _raw,
-    "constant": _constant,
-    "gaussian": _gaussian,
-    "wiener": _wiener,
-    "nlm": _nlm,
-    "tv": _tv,
+# Name -> module and class, in the order of tables.
+_KINDS = {
+    "raw": ("lowdose.denoisers.classical.references", "Raw"),
+    "constant": ("lowdose.denoisers.classical.references", "Constant"),
+    "gaussian": ("lowdose.denoisers.classical.gaussian", "Gaussian"),
+    "wiener": ("lowdose.denoisers.classical.wiener", "Wiener"),
+    "nlm": ("lowdose.denoisers.classical.stabilised_nlm", "StabilisedNLM"),
+    "tv": ("lowdose.denoisers.classical.stabilised_tv", "StabilisedTV"),
 }
 
 
@@ -66,8 +30,8 @@ def names() -> tuple[str, ...]:
     return tuple(_KINDS)
 
 
-def kind(name: str) -> type[Denoiser]:
-    """Return the class behind `name`.
+def module_of(name: str) -> str:
+    """Return the module of the denoiser `name`, without loading it.
 
     Raises
     ------
@@ -78,7 +42,12 @@ def kind(name: str) -> type[Denoiser]:
         near = difflib.get_close_matches(str(name), _KINDS, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(f"There is no denoiser {name!r}{hint}; choose from {', '.join(_KINDS)}.")
-    return _KINDS[name]()
+    return _KINDS[name][0]
+
+
+def kind(name: str) -> type[Denoiser]:
+    """Return the class behind `name` (raises as `module_of` does)."""
+    return getattr(importlib.import_module(module_of(name)), _KINDS[name][1])
 
 
 def info(name: str) -> DenoiserInfo:

@@ -143,7 +143,10 @@ def write_library(structures: Mapping, seed: int, folder: Path) -> int:
                 "cell_x_nm": width,
                 "cell_y_nm": height,
                 "cell_z_nm": depth,
-                "interface_y_nm": height - atoms.info["interface_y"] / 10,
+                # It moves with the columns under tilt: both are centred along the beam.
+                "interface_y_nm": height
+                - atoms.info["interface_y"] / 10
+                - depth / 2 * np.tan(np.deg2rad(model.tilt_y_deg)),
                 "n_atoms": len(atoms),
                 "n_platinum": int(sum(s == "Pt" for s in atoms.get_chemical_symbols())),
                 "seed": seed,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lowdose.runtime import UserError
+from lowdose.runtime import UserError, has_bf16
 from lowdose.training import state as saved
 
 Batch = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
@@ -137,7 +137,7 @@ def learning_rate(step: int, settings: Mapping) -> float:
 def use_bf16(precision: str) -> bool:
     """Say whether to compute in bfloat16: where asked, or where the processor has it."""
     if precision == "auto":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        return has_bf16()
     return precision == "bf16"
 
 

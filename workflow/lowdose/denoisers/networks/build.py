@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 
 import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from lowdose.config_networks import DnCNNSpec, NetworkSpec, UNetSpec
-from lowdose.denoisers.networks.dncnn import DnCNN
+from lowdose.config_networks import ARCHITECTURES, NetworkSpec
 from lowdose.denoisers.networks.layers import initialise
-from lowdose.denoisers.networks.unet import UNet
-
-ARCHITECTURES = {DnCNNSpec: DnCNN, UNetSpec: UNet}
 
 
 def build(spec: Mapping | NetworkSpec, seed: int) -> nn.Module:
@@ -32,7 +29,8 @@ def build(spec: Mapping | NetworkSpec, seed: int) -> nn.Module:
         float32, in evaluation mode, channels last in memory.
     """
     spec = TypeAdapter(NetworkSpec).validate_python(spec)
-    network = ARCHITECTURES[type(spec)](spec)
+    module, name = ARCHITECTURES[spec.architecture]
+    network = getattr(importlib.import_module(module), name)(spec)
     initialise(network, torch.Generator().manual_seed(seed))
     return network.to(memory_format=torch.channels_last).eval()
 

@@ -1,0 +1,48 @@
+"""``lowdose evaluate``: denoisers on the frozen test frames."""
+
+import argparse
+from pathlib import Path
+
+HELP = "evaluate denoisers on the frozen test frames: image metrics, columns, surface, vacancies"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from lowdose.stages import add_spec_arguments
+
+    add_spec_arguments(parser)
+    parser.add_argument("--denoisers", nargs="+", default=[], help="names (with --config)")
+    parser.add_argument("--frames", type=Path, default=Path("results/frames"), metavar="FOLDER")
+    parser.add_argument("--networks", type=Path, default=Path("results/networks"), metavar="FOLDER")
+    parser.add_argument("--baselines", type=Path, default=Path("results/baselines"),
+                        metavar="FOLDER")  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("results/evaluation"), metavar="FOLDER")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    import h5py
+
+    from lowdose.cli import log
+    from lowdose.data.frames import read_frames
+    from lowdose.evaluation.arms import arm
+    from lowdose.evaluation.evaluate import Evaluation
+    from lowdose.runtime import atomic_path, fix_torch
+    from lowdose.stages import spec_from
+
+    fix_torch(arguments.threads)
+    spec = spec_from(arguments, "evaluate", denoisers=arguments.denoisers)
+    test = read_frames(arguments.frames / "test.h5")
+    evaluation = Evaluation(read_frames(arguments.frames / "validation.h5"), test, spec)
+    for name in spec["denoisers"]:
+        denoise = arm(name, arguments.networks, arguments.baselines, test.pixel_size_nm)
+        frames, columns, images = evaluation.run(denoise, lambda line, n=name: log(f"{n}: {line}"))
+        folder = arguments.output / name
+        with atomic_path(folder / "columns.parquet") as path:
+            columns.assign(denoiser=name).to_parquet(path, index=False)
+        with atomic_path(folder / "images.h5") as path, h5py.File(path, "w") as file:
+            file.attrs.update({"pixel_size_nm": test.pixel_size_nm, "units": "vacuum = 1"})
+            for number, image in enumerate(images):
+                file.create_dataset(str(number), data=image.astype("float16"), compression="lzf",
+                                    shuffle=True)  # fmt: skip
+        # Last: a rule's job counts as done when its table is there.
+        with atomic_path(folder / "frames.parquet") as path:
+            frames.assign(denoiser=name, frames_digest=test.digest).to_parquet(path, index=False)

@@ -1,0 +1,56 @@
+"""The denoisers of the study by name: references, tuned baselines, trained networks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lowdose.denoisers.contract import Denoiser
+from lowdose.evaluation.evaluate import Denoise
+from lowdose.runtime import UserError
+from lowdose.sampling import dose_e_per_a2
+
+
+def network_folder(networks: Path, name: str) -> Path:
+    """Return the folder of a trained network from ``<network>.<training set>.seed<k>``."""
+    return networks.joinpath(*name.split("."))
+
+
+def denoiser(name: str, networks: Path, baselines: Path) -> Denoiser:
+    """Return the denoiser of a name.
+
+    Parameters
+    ----------
+    name : str
+        A network's name has dots; a baseline's parameters are read from
+        ``<baselines>/<name>/tuned.json``; references have none.
+    networks, baselines : Path
+    """
+    # Loaded by name: the rule of one denoiser names the modules that its result depends on, and
+    # editing another denoiser does not rerun it.
+    if "." in name:
+        checkpoints = importlib.import_module("lowdose.denoisers.checkpoints")
+        return checkpoints.load(network_folder(networks, name), name)
+    registry = importlib.import_module("lowdose.denoisers.registry")
+    tuned = baselines / name / "tuned.json"
+    if name in ("raw", "constant"):
+        return registry.create(name)
+    if not tuned.is_file():
+        raise UserError(f"{tuned} does not exist; tune the baseline {name} first.")
+    return registry.create(name, **json.loads(tuned.read_text())["parameters"])
+
+
+def arm(name: str, networks: Path, baselines: Path, pixel_size_nm: float) -> Denoise:
+    """Return a denoiser as the evaluation calls it; ``clean`` is the expectation itself."""
+    if name == "clean":
+        return lambda counts, dose_e_per_px, clean: clean.copy()
+    one = denoiser(name, networks, baselines)
+
+    def denoise(counts: np.ndarray, dose_e_per_px: float, clean: np.ndarray) -> np.ndarray:
+        dose = dose_e_per_a2(dose_e_per_px, pixel_size_nm)
+        return one.denoise(counts[None], pixel_size_nm, dose=dose)[0]
+
+    return denoise

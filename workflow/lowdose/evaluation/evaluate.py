@@ -1,0 +1,133 @@
+"""Evaluate denoisers on the frozen frames: the same procedure for every one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from lowdose.data.frames import FrameSet
+from lowdose.evaluation.measure import (
+    candidates,
+    mark_partners,
+    per_column,
+    pooled_f1,
+    surface_counts,
+    truth_of_frame,
+)
+from lowdose.metrics import image_metrics
+
+# (counts [e/pixel], dose [e/pixel in vacuum], expectation [e/pixel]) -> estimate [e/pixel]; only
+# the reference "clean", the ceiling of detector and metrics, looks at the expectation.
+Denoise = Callable[[np.ndarray, float, np.ndarray], np.ndarray]
+
+# Detection thresholds that are tried on the validation frames, in units of vacuum.
+THRESHOLDS = np.geomspace(0.005, 0.4, 45)
+VALIDATION_REALISATIONS = 2
+
+
+class Evaluation:
+    """Evaluates on fixed frames, doses and noise.
+
+    Parameters
+    ----------
+    validation, test : FrameSet
+        The detection threshold is chosen on the validation frames, nothing on the test frames.
+    spec : mapping
+        ``evaluation`` (sigma_nm, gate_nm), doses and realisations, ``seed``.
+    """
+
+    def __init__(self, validation: FrameSet, test: FrameSet, spec: Mapping) -> None:
+        self.validation, self.test, self.spec = validation, test, spec
+        self.sigma_nm = spec["evaluation"]["sigma_nm"]
+        self.gate_nm = spec["evaluation"]["gate_nm"]
+        self._truth = {
+            id(frames): [
+                truth_of_frame(of_frame)
+                for _, of_frame in mark_partners(frames.columns, frames.table).groupby("frame")
+            ]
+            for frames in (validation, test)
+        }
+
+    def run(
+        self, denoise: Denoise, log: Callable[[str], None] = lambda line: None
+    ) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+        """Evaluate one denoiser.
+
+        Parameters
+        ----------
+        denoise : callable
+            See `Denoise`; all images are (y, x), float32.
+        log : callable
+            Receives a line a dose.
+
+        Returns
+        -------
+        frames : DataFrame
+            One row a frame, dose and realisation: metrics, counts of the surface, threshold,
+            seconds.
+        columns : DataFrame
+            One row a true column or vacancy of each of them.
+        images : array (frame, y, x), float32
+            Estimates, vacuum = 1, at the reference dose, realisation 0.
+        """
+        frame_rows, column_tables, images = [], [], []
+        for dose in self.spec["doses_e_per_px"]:
+            threshold = self.threshold(denoise, dose)
+            reference = dose == self.spec["reference_dose_e_per_px"]
+            many = self.spec["realisations" if reference else "realisations_elsewhere"]
+            for number, row in self.test.table.iterrows():
+                truth = self._truth[id(self.test)][number]
+                clean = self.test.clean[number] * np.float32(dose)
+                for realisation in range(many):
+                    counts = self.test.counts(number, dose, realisation, self.spec["seed"])
+                    begun = time.perf_counter()
+                    estimate = denoise(counts, dose, clean)
+                    seconds = time.perf_counter() - begun
+                    found = self._detect(estimate / dose, row["interface_y_nm"], threshold)
+                    key = {"frame": number, "dose_e_per_px": dose, "realisation": realisation}
+                    surface = surface_counts(found, truth, row["interface_y_nm"], self.gate_nm)
+                    metrics = image_metrics(clean, estimate, dose_e_per_px=dose)
+                    frame_rows.append(
+                        {**key, **metrics, **surface, "threshold": threshold, "seconds": seconds}
+                    )
+                    columns = per_column(found, truth, row["interface_y_nm"], self.gate_nm)
+                    column_tables.append(columns.assign(**key))
+                    if reference and realisation == 0:
+                        images.append(estimate / np.float32(dose))
+            log(f"{dose:g} e/px: threshold {threshold:.4f}")
+        frames = pd.DataFrame(frame_rows).merge(self.test.table, on="frame", validate="many_to_one")
+        return frames, pd.concat(column_tables, ignore_index=True), np.stack(images)
+
+    def threshold(self, denoise: Denoise, dose: float) -> float:
+        """Choose the detection threshold: the best surface F1 on the validation frames.
+
+        Equal for all: a threshold that suits one denoiser's contrast would decide the others'
+        scores.  Of equal scores the highest threshold is taken, which invents the least.
+        """
+        scores = np.zeros(len(THRESHOLDS))
+        found = []
+        for number, row in self.validation.table.iterrows():
+            for realisation in range(VALIDATION_REALISATIONS):
+                counts = self.validation.counts(number, dose, realisation, self.spec["seed"])
+                clean = self.validation.clean[number] * np.float32(dose)
+                relative = denoise(counts, dose, clean) / dose
+                found.append((number, self._detect(relative, row["interface_y_nm"], 0.0)))
+        for i, threshold in enumerate(THRESHOLDS):
+            rows = [
+                surface_counts(
+                    table[table["response"] >= threshold],
+                    self._truth[id(self.validation)][number],
+                    self.validation.table["interface_y_nm"].iloc[number],
+                    self.gate_nm,
+                )
+                for number, table in found
+            ]
+            scores[i] = pooled_f1(pd.DataFrame(rows))
+        return float(THRESHOLDS[np.flatnonzero(scores == scores.max())[-1]])
+
+    def _detect(self, relative: np.ndarray, interface_y_nm: float, threshold: float) -> pd.DataFrame:
+        found = candidates(relative, self.test.pixel_size_nm, interface_y_nm, self.sigma_nm)
+        return found[found["response"] >= threshold].reset_index(drop=True)

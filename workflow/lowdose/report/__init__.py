@@ -1,0 +1,1 @@
+"""What a reader sees: figures, each with its numbers, and tables."""

@@ -1,0 +1,134 @@
+"""The files that figures are drawn from, read with errors in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lowdose.report.paths import FILES
+from lowdose.runtime import UserError
+
+if TYPE_CHECKING:
+    from lowdose.data.frames import FrameSet
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where the results of the earlier stages lie.
+
+    Attributes
+    ----------
+    frames : Path
+        ``test.h5``.
+    evaluation, networks, structures : Path
+        Folders of those stages.
+    tables : Path
+        Folder with ``results.csv``.
+    columns : Path
+        ``likelihood.parquet``.
+    mechanism : Path
+        ``filters.h5``.
+    classes : Path
+        ``classes.parquet``.
+    """
+
+    frames: Path = Path(FILES["frames"])
+    evaluation: Path = Path(FILES["evaluation"])
+    networks: Path = Path(FILES["networks"])
+    tables: Path = Path(FILES["tables"])
+    columns: Path = Path(FILES["columns"])
+    mechanism: Path = Path(FILES["mechanism"])
+    structures: Path = Path(FILES["structures"])
+    classes: Path = Path(FILES["classes"])
+
+    def frame_set(self) -> FrameSet:
+        """Return the frozen test frames."""
+        from lowdose.data.frames import read_frames  # brings torch: only where it is needed
+
+        return read_frames(self.frames)
+
+    def image(self, denoiser: str, frame: int) -> np.ndarray:
+        """Return one denoised frame: float32 (y, x), vacuum = 1, realisation 0."""
+        import h5py
+
+        path = _existing(self.evaluation / denoiser / "images.h5", "evaluate")
+        try:
+            with h5py.File(path, "r") as file:
+                return file[str(frame)][...].astype(np.float32)
+        except (OSError, KeyError) as error:
+            raise _damaged(path, error) from error
+
+    def filters(self) -> dict[tuple[str, str], tuple[np.ndarray, dict]]:
+        """Return (gradient, attributes) of every (denoiser, where)."""
+        import h5py
+
+        path = _existing(self.mechanism, "mechanism")
+        found = {}
+        try:
+            with h5py.File(path, "r") as file:
+                for denoiser, group in file.items():
+                    for where, one in group.items():
+                        found[denoiser, where] = (one["filter"][...], dict(one.attrs))
+        except (OSError, KeyError) as error:
+            raise _damaged(path, error) from error
+        return found
+
+    def results(self, spec: Mapping) -> pd.DataFrame:
+        """Return the table of results, only the denoisers of the study, in its order."""
+        table = _read(self.tables / "results.csv", "summarise")
+        known = table[table["denoiser"].isin(spec["denoisers"])]
+        rank = {name: i for i, name in enumerate(spec["denoisers"])}
+        order = known["denoiser"].map(rank)
+        return known.iloc[np.lexsort((known["dose_e_per_px"], order))].reset_index(drop=True)
+
+    def likelihood(self) -> pd.DataFrame:
+        """Return the verdict on every detected surface column."""
+        return _read(self.columns, "columns")
+
+    def models(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the table of models and their true columns."""
+        return (
+            _read(self.structures / "models.csv", "structures"),
+            _read(self.structures / "columns.parquet", "structures"),
+        )
+
+    def contrast_classes(self) -> pd.DataFrame:
+        """Return the contrast class of every image of the library."""
+        return _read(self.classes, "frames")
+
+    def history(self, network: str) -> pd.DataFrame:
+        """Return ``step, loss, learning_rate, validation_psnr_db, seconds`` of one training."""
+        folder = self.networks.joinpath(*network.split("."))
+        tables = []
+        for name in ("history", "timing"):
+            path = _existing(folder / f"{name}.jsonl", "train")
+            try:
+                lines = path.read_text(encoding="utf-8").splitlines()
+                tables.append(pd.DataFrame([json.loads(line) for line in lines]))
+            except ValueError as error:
+                raise _damaged(path, error) from error
+        return tables[0].merge(tables[1], on="step", validate="one_to_one")
+
+
+def _existing(path: Path, stage: str) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run the stage `{stage}` first.")
+    return path
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is damaged ({type(error).__name__}); delete it and run again.")
+
+
+def _read(path: Path, stage: str) -> pd.DataFrame:
+    _existing(path, stage)
+    try:
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error

@@ -1,0 +1,12 @@
+"""Where the results lie that figures are drawn from, unless a command says otherwise."""
+
+FILES = {
+    "frames": "results/frames/test.h5",
+    "evaluation": "results/evaluation",
+    "networks": "results/networks",
+    "tables": "results/tables",
+    "columns": "results/columns/likelihood.parquet",
+    "mechanism": "results/mechanism/filters.h5",
+    "structures": "results/structures",
+    "classes": "results/frames/classes.parquet",
+}

@@ -1,0 +1,23 @@
+rule tune:
+    input:
+        "results/frames/validation.h5",
+    output:
+        "results/baselines/{baseline}/tuned.json",
+        "results/baselines/{baseline}/trials.csv",
+    log:
+        "results/logs/tune/{baseline}.log",
+    benchmark:
+        "results/logs/tune/{baseline}.jsonl"
+    conda:
+        "../../envs/baselines.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        spec=study.spec_of("tune"),
+        code=lambda wildcards: study.code_of("tune", *study.modules_of(wildcards.baseline)),
+        libraries=study.libraries_of("tune"),
+    shell:
+        "python -m lowdose --threads {threads} tune --spec {params.spec:q}"
+        " --output {output[0]:q} 2> {log:q}"

@@ -1,0 +1,28 @@
+rule train:
+    input:
+        classes="results/frames/classes.parquet",
+        validation="results/frames/validation.h5",
+        waves=expand("results/waves/{shard}.h5", shard=study.shards),
+    output:
+        "results/networks/{network}/{training_set}/seed{seed}/model.safetensors",
+        "results/networks/{network}/{training_set}/seed{seed}/card.json",
+        "results/networks/{network}/{training_set}/seed{seed}/history.jsonl",
+        "results/networks/{network}/{training_set}/seed{seed}/timing.jsonl",
+    log:
+        "results/logs/train/{network}.{training_set}.seed{seed}.log",
+    benchmark:
+        "results/logs/train/{network}.{training_set}.seed{seed}.jsonl"
+    conda:
+        "../../envs/train.yaml"
+    # Part of the result: another number of threads is another order of floating-point sums.
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        spec=study.spec_of("train"),
+        code=lambda wildcards: study.code_of("train", *study.modules_of(f"{wildcards.network}.")),
+        libraries=study.libraries_of("train"),
+    shell:
+        "python -m lowdose --threads {threads} train --spec {params.spec:q}"
+        " --waves {input.waves:q} --output $(dirname {output[0]:q}) 2>> {log:q}"
