@@ -26,8 +26,11 @@ def sentence(error: ValidationError, root: type[BaseModel]) -> str:
     given = first.get("input")
     shown = "" if isinstance(given, (dict, list, BaseModel)) else f" (it is {given!r})"
     prefix = f"{where}{shown}: " if where else ""
-    return f"The configuration is wrong at {prefix}{message}{more}; see config/README.md." \
-        if where else f"The configuration is wrong: {message}{more}; see config/README.md."
+    return (
+        f"The configuration is wrong at {prefix}{message}{more}; see config/README.md."
+        if where
+        else f"The configuration is wrong: {message}{more}; see config/README.md."
+    )
 
 
 def _is_tag(part: object) -> bool:

@@ -81,7 +81,9 @@ def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRen
     )
 
 
-def validation(path: Path, dose_e_per_px: float, seed: int) -> list[tuple[torch.Tensor, np.ndarray]]:
+def validation(
+    path: Path, dose_e_per_px: float, seed: int
+) -> list[tuple[torch.Tensor, np.ndarray]]:
     """Return the validation frames: (relative counts (1, 1, y, x), clean (y, x)), vacuum = 1."""
     frames = read_frames(path)
     return [

@@ -39,9 +39,13 @@ def read_card(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no {CARD}; name the folder of a trained network.") from None
+        raise UserError(
+            f"{folder} holds no {CARD}; name the folder of a trained network."
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{Path(folder) / CARD} is no valid JSON; train the network anew.") from None
+        raise UserError(
+            f"{Path(folder) / CARD} is no valid JSON; train the network anew."
+        ) from None
 
 
 def load(folder: Path, name: str | None = None, *, bf16: bool | None = None) -> LearnedDenoiser:

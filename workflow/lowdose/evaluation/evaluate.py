@@ -128,6 +128,8 @@ class Evaluation:
             scores[i] = pooled_f1(pd.DataFrame(rows))
         return float(THRESHOLDS[np.flatnonzero(scores == scores.max())[-1]])
 
-    def _detect(self, relative: np.ndarray, interface_y_nm: float, threshold: float) -> pd.DataFrame:
+    def _detect(
+        self, relative: np.ndarray, interface_y_nm: float, threshold: float
+    ) -> pd.DataFrame:
         found = candidates(relative, self.test.pixel_size_nm, interface_y_nm, self.sigma_nm)
         return found[found["response"] >= threshold].reset_index(drop=True)

@@ -27,7 +27,9 @@ MEASURES: dict[str, tuple[str, str | None, tuple[float, float] | None]] = {
 COMPARED = ("psnr_db", "f1", "fill_in_rate")
 
 
-def results_table(frames: pd.DataFrame, order: Sequence[str], draws: int, seed: int) -> pd.DataFrame:
+def results_table(
+    frames: pd.DataFrame, order: Sequence[str], draws: int, seed: int
+) -> pd.DataFrame:
     """Summarise frames by denoiser and dose.
 
     Ratios (precision, F1, rates) are pooled: the sums over all frames are divided, so that a
@@ -69,7 +71,9 @@ def results_table(frames: pd.DataFrame, order: Sequence[str], draws: int, seed: 
         if result is None:
             result = part
         else:
-            result = result.merge(part.drop(columns=["n_units", "n_frames", "interval_method"]), on=by)
+            result = result.merge(
+                part.drop(columns=["n_units", "n_frames", "interval_method"]), on=by
+            )
     seconds = frames.groupby(by)["seconds"].median().rename("seconds_per_frame").reset_index()
     result = result.merge(seconds, on=by)
     place = {name: i for i, name in enumerate(order)}
@@ -129,7 +133,8 @@ def headline(table: pd.DataFrame, spec: Mapping) -> list[str]:
 
     return [
         f"PSNR at {dose:g} e/pixel: network {name} {span(wide, 'psnr_db', 2)} dB; best tuned "
-        f"baseline ({best}) {rivals.loc[best, 'psnr_db']:.2f} dB, constant image {constant:.2f} dB.",
+        f"baseline ({best}) {rivals.loc[best, 'psnr_db']:.2f} dB, constant image "
+        f"{constant:.2f} dB.",
         f"Surface F1: network {name} {span(wide, 'f1', 3)}; best tuned baseline ({best_f1}) "
         f"{rivals.loc[best_f1, 'f1']:.3f}; ceiling of the detector on clean frames "
         f"{rows.loc['clean', 'f1']:.3f}.",

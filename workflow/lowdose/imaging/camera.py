@@ -40,7 +40,9 @@ def blur(
     return torch.exp(exponent * k2).float()
 
 
-def detected(intensity: torch.Tensor, transfer: torch.Tensor, contrast_factor: float) -> torch.Tensor:
+def detected(
+    intensity: torch.Tensor, transfer: torch.Tensor, contrast_factor: float
+) -> torch.Tensor:
     """Apply the camera's transfer and the contrast factor about the vacuum level 1.
 
     Parameters
@@ -94,7 +96,9 @@ class PixelGrid:
     ) -> None:
         self.shape = shape
         band = tuple(min(b, (n - 1) // 2) for b, n in zip(band, grid, strict=True))
-        self._rows = torch.cat([torch.arange(band[0] + 1), torch.arange(grid[0] - band[0], grid[0])])
+        self._rows = torch.cat(
+            [torch.arange(band[0] + 1), torch.arange(grid[0] - band[0], grid[0])]
+        )
         self._columns = band[1] + 1
         ky = torch.fft.fftfreq(grid[0], 1 / grid[0], dtype=torch.float64)[self._rows]
         kx = torch.arange(band[1] + 1, dtype=torch.float64)

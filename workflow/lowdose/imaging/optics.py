@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from lowdose.runtime import UserError
+
 NEGLIGIBLE = 1e-4  # transfer below this cannot be seen in an image
 
 
@@ -109,9 +111,7 @@ class WaveOptics:
             Small enough that hundreds of waves fit in memory.
         """
         full = torch.fft.fft2(torch.as_tensor(wave).to(torch.complex64), norm="forward")
-        rows, columns = (
-            _low_frequencies(n, m) for n, m in zip(full.shape, self.cut, strict=True)
-        )
+        rows, columns = (_low_frequencies(n, m) for n, m in zip(full.shape, self.cut, strict=True))
         return full[rows][:, columns].contiguous()
 
     def intensity(self, spectrum: torch.Tensor, c1_nm: float) -> torch.Tensor:
@@ -151,5 +151,8 @@ def fast_length(n: int) -> int:
 def _low_frequencies(n: int, m: int) -> torch.Tensor:
     """Return the positions of the frequencies 0..m, -m..-1 in an FFT of length n."""
     if n < 2 * m + 1:
-        raise ValueError(f"a grid of {n} points cannot hold {2 * m + 1} frequencies")
+        raise UserError(
+            f"simulation.grid is {n}, but the lens passes {2 * m + 1} frequencies of this cell; "
+            f"set it to {fast_length(2 * m + 1)} or more."
+        )
     return torch.cat([torch.arange(m + 1), torch.arange(n - m, n)])

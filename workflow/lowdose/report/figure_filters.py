@@ -39,7 +39,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     norm = SymLogNorm(linthresh=peak * LINEAR, linscale=0.6, vmin=-peak, vmax=peak, base=10)
     widest = max(max(filters[n, w][0].shape) for n in networks for w in PLACES) * pixel
 
-    across, gap, label, key = 2 * len(PLACES), 0.07, 0.3, 0.75
+    across, gap, label, key = 2 * len(PLACES), 0.07, 0.3, 0.8
     panel = (WIDTH_IN - label - key) / across - gap
     height = 0.42 + len(networks) * (panel + gap)
     figure = plt.figure(figsize=(WIDTH_IN, height))
@@ -98,17 +98,20 @@ class _Seen:
         self.gradient, self.pixel = gradient, pixel
         self.x, self.y = float(about["x_nm"]), float(about["y_nm"])
         # The window may be cut at the frame's edge: row and column say where its centre is.
+        self.centre = int(about["row"]), int(about["column"])
         self.origin = (
-            round(self.y / pixel) - int(about["row"]),
-            round(self.x / pixel) - int(about["column"]),
+            round(self.y / pixel) - self.centre[0],
+            round(self.x / pixel) - self.centre[1],
         )
 
     def weight_within(self) -> dict[str, float]:
         """Share of the filter's absolute weight within some distances of its centre."""
         magnitude = np.abs(self.gradient).astype(np.float64)
-        y, x = ((np.arange(n) + o) * self.pixel
-                for n, o in zip(self.gradient.shape, self.origin, strict=True))  # fmt: skip
-        distance = np.hypot(y[:, None] - self.y, x[None, :] - self.x)
+        y, x = (
+            (np.arange(n) - centre) * self.pixel
+            for n, centre in zip(self.gradient.shape, self.centre, strict=True)
+        )
+        distance = np.hypot(y[:, None], x[None, :]) - 1e-9  # a pixel on the circle is inside
         total = magnitude.sum() or 1.0
         return {
             f"weight_within_{radius:g}_nm": float(magnitude[distance <= radius].sum() / total)

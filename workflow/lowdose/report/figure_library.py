@@ -17,7 +17,7 @@ from lowdose.report.style import SITE_COLOURS, WIDTH_IN, scale_bar
 
 AT_MOST = 6  # shapes of a family that are shown
 SUPPORT_NM = 0.75  # of the support that is drawn
-BELOW_NM = 1.0  # and room for the scale bar
+BELOW_NM = 1.25  # and room for the scale bar
 CLASSES = {"black": "#222222", "intermediate": "#9a9a9a", "white": "#ffffff"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
@@ -57,7 +58,7 @@ def _panel(
 ) -> None:
     look, names = looks(spec), titles(spec)
     fields = networks["receptive_field_px"]
-    left, right = fields.min() / 1.6, fields.max() * 1.6
+    left, right = fields.min() / 1.5, fields.max() * 2.6  # room for the whiskers
     axes.set_xscale("log")
     axes.set_xlim(left, right)
     for _, row in lines.iterrows():
@@ -75,8 +76,10 @@ def _panel(
         axes.plot(ordered["receptive_field_px"], ordered[metric], color="#9db8d2", lw=1.2, zorder=2)
     for _, row in networks.iterrows():
         _whisker(axes, row["receptive_field_px"], row, metric, look, marker="o", lw=1.4)
+        high = row[f"{metric}_high"]
+        top = high if math.isfinite(high) else row[metric]
         axes.annotate(
-            names[row["denoiser"]], (row["receptive_field_px"], row[f"{metric}_high"]),
+            names[row["denoiser"]], (row["receptive_field_px"], top),
             xytext=(0, 3), textcoords="offset points", fontsize=7.5, color="#08306b",
             ha="center", va="bottom",
         )  # fmt: skip

@@ -46,10 +46,6 @@ def build_structure(structures: Mapping, model: planning.Model, seed: int) -> At
     a_particle = structures["particle_lattice_nm"] * 10
     slab = support_slab(a_support, structures["periods"], model.layers, structures["trilayers"])
     width = structures["periods"] * lateral_period(a_support)
-    depth = (model.layers - 1) * layer_spacing(a_support) + 2 * BEAM_MARGIN
-    slab.positions += [0, SUPPORT_BOTTOM, BEAM_MARGIN]
-    top = slab.positions[:, 1].max()
-
     count = structures["base_shapes"][model.family]
     index = ord(model.base_shape[-1]) - ord("a")
     low, high = (10 * s for s in structures["size_nm"])
@@ -61,8 +57,14 @@ def build_structure(structures: Mapping, model: planning.Model, seed: int) -> At
         raise UserError(f"{model.base_shape} has no atoms; raise structures.size_nm.")
     rng = seeds.rng(seed, "structures", model.base_shape)
     positions, changed = apply_defect(perfect, model.defect, rng, model.base_shape)
-    # Referred to the perfect particle, so that a defect does not move the rest.
-    middle = (perfect.max(axis=0) + perfect.min(axis=0)) / 2
+    # Support and particle are centred on each other along the beam; the longer one sets the
+    # cell.  Referred to the perfect particle, so that a defect does not move the rest.
+    low_corner, high_corner = perfect.min(axis=0), perfect.max(axis=0)
+    middle = (low_corner + high_corner) / 2
+    slab_depth = (model.layers - 1) * layer_spacing(a_support)
+    depth = max(slab_depth, high_corner[2] - low_corner[2]) + 2 * BEAM_MARGIN
+    slab.positions += [0, SUPPORT_BOTTOM, (depth - slab_depth) / 2]
+    top = slab.positions[:, 1].max()
     gap = structures["interface_gap_nm"] * 10
     shift = np.array([width / 2 - middle[0], top + gap, depth / 2 - middle[2]])
     atoms = slab + Atoms(["Pt"] * len(positions), positions=positions + shift)
@@ -126,7 +128,7 @@ def true_columns(atoms: Atoms, model: planning.Model) -> pd.DataFrame:
 
 
 def write_library(structures: Mapping, seed: int, folder: Path) -> int:
-    """Write ``library.extxyz``, ``columns.parquet`` and ``models.csv``; return the number of models."""
+    """Write ``library.extxyz``, ``columns.parquet``, ``models.csv``; return the models' number."""
     models = planning.plan(structures)
     atoms_of: dict[str, Atoms] = {}
     tables, rows = [], []

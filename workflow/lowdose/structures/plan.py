@@ -95,9 +95,7 @@ def rows(models: list[Model]) -> list[dict]:
     return [asdict(model) for model in models]
 
 
-def _model(
-    base: str, family: str, defect: str, layers: int, tilt: tuple[float, float]
-) -> Model:
+def _model(base: str, family: str, defect: str, layers: int, tilt: tuple[float, float]) -> Model:
     structure = f"{base}-{defect}-{layers}L"
     return Model(
         model_id=f"{structure}-x{tilt[0]:g}y{tilt[1]:g}",

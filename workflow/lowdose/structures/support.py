@@ -49,7 +49,8 @@ def support_slab(lattice_constant: float, periods: int, layers: int, trilayers: 
     # Oxygen is bound to Ce sites of the layers above and below; keep those within the slab.
     reach = np.array([0, bond + half, 0])
     sites = fcc_sites(lattice_constant, low - reach, high + reach)
-    oxygen = np.concatenate([sites + [0, bond, 0], sites - [0, bond, 0]])
+    along = np.array([0, bond, 0])
+    oxygen = np.concatenate([sites + along, sites - along])
     oxygen = oxygen[(oxygen[:, 1] > -half - margin) & (oxygen[:, 1] < height + half + margin)]
     positions = np.concatenate([cerium, oxygen])
     positions[:, 1] += half

@@ -1,0 +1,158 @@
+"""A small study on disk: two frames of one shape, two networks, one baseline."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from lowdose.data.frames import write_frames
+from lowdose.report.inputs import Inputs
+
+PIXEL = 0.02
+SHAPE = 170, 190
+NETWORKS = ["narrow.white.seed0", "wide.white.seed0"]
+DENOISERS = ["clean", "constant", "raw", "gaussian", *NETWORKS]
+FIELDS = {NETWORKS[0]: 43, NETWORKS[1]: 639}
+METRICS = (
+    "psnr_db", "contrast_psnr_db", "ssim", "deviance", "precision", "recall", "f1", "jaccard",
+    "localisation_pm", "fill_in_rate", "erasure_rate",
+)  # fmt: skip
+VACANCY = 1.78, 1.2  # x and y [nm]
+TRACE = 0.3  # contrast of a column
+
+
+@pytest.fixture(scope="session")
+def spec():
+    return {
+        "denoisers": DENOISERS,
+        "baselines": ["gaussian"],
+        "networks": NETWORKS,
+        "widest": NETWORKS[1],
+        "study": "small",
+        "doses_e_per_px": [0.2, 0.45],
+        "reference_dose_e_per_px": 0.45,
+        "realisations": 2,
+        "realisations_elsewhere": 1,
+        "evaluation": {"gate_nm": 0.072, "false_discovery_rate": 0.05},
+        "seed": 5,
+    }
+
+
+def lattice() -> pd.DataFrame:
+    """Platinum columns on a square grid of 0.24 nm, the outermost on the surface."""
+    rows = [
+        {"x_nm": 1.3 + 0.24 * i, "y_nm": 1.2 + 0.24 * k, "element": "Pt", "n_atoms": 5,
+         "is_surface": k == 0 or i in (0, 4), "site": "facet" if k == 0 else "bulk",
+         "changed": False}
+        for i in range(5) for k in range(4)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def picture(columns: pd.DataFrame) -> np.ndarray:
+    y, x = (np.arange(n) * PIXEL for n in SHAPE)
+    image = np.ones(SHAPE)
+    for _, one in columns[columns["n_atoms"] > 0].iterrows():
+        square = (y[:, None] - one["y_nm"]) ** 2 + (x[None, :] - one["x_nm"]) ** 2
+        image += TRACE * np.exp(-square / 2 / 0.05**2)
+    return image.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory, spec):
+    folder = tmp_path_factory.mktemp("results")
+    perfect = lattice()
+    vacant = perfect.copy()
+    here = np.hypot(vacant["x_nm"] - VACANCY[0], vacant["y_nm"] - VACANCY[1]) < 0.05
+    assert here.sum() == 1
+    vacant.loc[here, ["n_atoms", "is_surface", "site"]] = [0, False, "vacancy"]
+    truth, frames, models = [], [], []
+    for defect, columns in (("D0", perfect), ("D1", vacant)):
+        model = f"PtNp1a-{defect}-16L-x0y0"
+        truth.append(columns.assign(model_id=model, y_nm=columns["y_nm"] + 0.15))
+        about = {"model_id": model, "base_shape": "PtNp1a", "family": "PtNp1", "defect": defect,
+                 "layers": 16, "tilt_x_deg": 0.0, "tilt_y_deg": 0.0}  # fmt: skip
+        models.append({**about, "interface_y_nm": 2.3})
+        frames.append(({**models[-1], "c1_nm": 9.0, "contrast": "white"}, picture(columns)))
+    truth = pd.concat(truth, ignore_index=True)
+    imaging = {"camera": {"pixel_size_nm": PIXEL}, "optics": {}, "energy_kev": 300.0}
+    write_frames(folder / "test.h5", "test", frames, truth, imaging, [0.45], spec["seed"])
+    (folder / "structures").mkdir()
+    pd.DataFrame(models).to_csv(folder / "structures" / "models.csv", index=False)
+    truth.to_parquet(folder / "structures" / "columns.parquet")
+
+    rng = np.random.default_rng(3)
+    for k, name in enumerate(DENOISERS):
+        (folder / "evaluation" / name).mkdir(parents=True)
+        with h5py.File(folder / "evaluation" / name / "images.h5", "w") as file:
+            for i, (_, clean) in enumerate(frames):
+                file[str(i)] = (clean + 0.02 * k * rng.standard_normal(SHAPE)).astype(np.float16)
+    (folder / "tables").mkdir()
+    results(spec, rng).to_csv(folder / "tables" / "results.csv", index=False)
+    for name in NETWORKS:
+        where = folder / "networks" / name.replace(".", "/")
+        where.mkdir(parents=True)
+        for file, record in (("history", {"loss": 0.1, "learning_rate": 1e-3}), ("timing", {})):
+            lines = []
+            for step in (10, 20, 30):
+                extra = {"seconds": step / 4} if file == "timing" else {
+                    "validation_psnr_db": 25 + step / 10}  # fmt: skip
+                lines.append(json.dumps({"step": step, **record, **extra}))
+            (where / f"{file}.jsonl").write_text("\n".join(lines) + "\n")
+    surface = vacant[vacant["is_surface"]].reset_index(drop=True)
+    llr = np.linspace(-2, 6, len(surface))
+    pd.DataFrame(
+        {"frame": 1, "x_nm": surface["x_nm"], "y_nm": surface["y_nm"], "llr_total": llr,
+         "llr_per_pixel": llr / 20, "n_pixels": 20, "e_value": np.exp(llr), "log_e_value": llr,
+         "supported": llr > 1, "true": True, "site": surface["site"]}
+    ).to_parquet(folder / "likelihood.parquet")  # fmt: skip
+    with h5py.File(folder / "filters.h5", "w") as file:
+        for name, reach in ((NETWORKS[0], 10), (NETWORKS[1], 80)):
+            for where, (x, y) in {"surface": (1.3, 1.2), "bulk": (1.78, 1.68)}.items():
+                row, column = round(y / PIXEL), round(x / PIXEL)
+                top, left = max(0, row - reach), max(0, column - reach)
+                window = np.full((row + reach + 1 - top, column + reach + 1 - left), -1e-4)
+                window[row - top, column - left] = 0.5
+                group = file.create_group(f"{name}/{where}")
+                group["filter"] = window.astype(np.float32)
+                group.attrs.update(
+                    {"x_nm": x, "y_nm": y, "frame": 0, "row": row - top, "column": column - left,
+                     "output": 1.2, "linear_part": 1.0, "remainder": 0.2, "half_width_px": reach}
+                )  # fmt: skip
+    classes = [(0.0, "black"), (0.0, "intermediate"), (9.0, "white"), (9.0, "white")]
+    pd.DataFrame(classes, columns=["c1_nm", "contrast"]).to_parquet(folder / "classes.parquet")
+    return Inputs(
+        frames=folder / "test.h5",
+        evaluation=folder / "evaluation",
+        networks=folder / "networks",
+        tables=folder / "tables",
+        columns=folder / "likelihood.parquet",
+        mechanism=folder / "filters.h5",
+        structures=folder / "structures",
+        classes=folder / "classes.parquet",
+    )
+
+
+def results(spec: dict, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for dose in spec["doses_e_per_px"]:
+        for name in spec["denoisers"]:
+            field = FIELDS.get(name)
+            row = {"denoiser": name, "title": name.split(".")[0], "kind": "network" if field else
+                   "baseline" if name in spec["baselines"] else "reference",
+                   "receptive_field_px": field, "receptive_field_nm": field and field * PIXEL,
+                   "dose_e_per_px": dose, "n_units": 1, "n_frames": 2,
+                   "interval_method": "none"}  # fmt: skip
+            for metric in METRICS:
+                value = float(rng.uniform(0.3, 0.9))
+                row |= {metric: value, f"{metric}_low": value - 0.1, f"{metric}_high": value + 0.1}
+            if name == "clean":
+                row |= {m: np.inf for m in ("psnr_db", "psnr_db_low", "psnr_db_high")}
+            if name == "constant":
+                row |= {m: np.nan for m in ("precision", "precision_low", "precision_high")}
+            rows.append(row)
+    return pd.DataFrame(rows)

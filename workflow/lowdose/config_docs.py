@@ -1,0 +1,110 @@
+"""Generated pages of the configuration: the JSON schema and the table of keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from lowdose import config as configuration
+from lowdose import config_networks
+
+INTRODUCTION = """\
+# The configuration
+
+`config.yaml` is the quick study, the default. Other files overlay it, key by key:
+
+```bash
+./study run --configfile config/study.yaml      # the results that we publish
+./study run --configfile config/paper.yaml      # the paper's full design (cluster, GPU)
+./study run --configfile config/my-own.yaml     # yours: only the keys that differ
+./study run --config seed=3                     # one key
+```
+
+| file | what | cost on two cores |
+|---|---|---|
+| `config.yaml` | the whole chain, three networks, four baselines | about 10 minutes |
+| `study.yaml` | receptive fields, training geometries, more shapes and doses | hours, resumable |
+| `paper.yaml` | 101 shapes, 855 models, 17,955 images, the paper's networks | a cluster with GPUs |
+| `tiny.yaml` | the same job graph on toy sizes, for tests; meaningless results | about a minute |
+
+A **training** is one network on one training set from one seed. `sweep` lists which: each entry
+is the product of its networks, training sets and seeds. Adding a network adds its jobs only;
+`results/tables/index.csv` says what ran.
+
+Unknown keys are refused, and so are values out of range. The tables below are generated from
+the code (`python -m lowdose generate`), as is `workflow/schemas/config.schema.json`, which
+editors can use for completion. Conda environments (`--sdm conda`) pin the same versions as
+`envs/requirements.lock`; a conda solve has not been run so far.
+"""
+
+COST = {
+    "structures.thickness_quota": "0.6 s a model on two cores",
+    "simulation.grid": "grows as its square",
+    "simulation.slice_thickness_nm": "grows as its inverse",
+    "frames.realisations": "0.2 s a frame and denoiser",
+    "frames.doses_e_per_px": "0.2 s a frame, realisation and denoiser",
+    "training.steps": "0.04 to 0.1 s a step of batch 4, crop 256",
+    "training.crop_px": "grows as its square",
+    "training.batch": "grows with it",
+    "tuning_trials": "up to 1 s a trial",
+    "evaluation.bootstrap_draws": "milliseconds",
+}
+
+SECTIONS = (
+    ("structures", configuration.Structures),
+    ("simulation", configuration.Simulation),
+    ("optics", configuration.Optics),
+    ("camera", configuration.Camera),
+    ("frames", configuration.Frames),
+    ("training_sets.NAME", configuration.TrainingSet),
+    ("training", configuration.Training),
+    ("networks.NAME", configuration.Network),
+    ("networks.NAME.spec, architecture: dncnn", config_networks.DnCNNSpec),
+    ("networks.NAME.spec, architecture: unet", config_networks.UNetSpec),
+    ("sweep, each entry", configuration.SweepEntry),
+    ("evaluation", configuration.Evaluation),
+)
+
+
+def generated_files() -> dict[str, str]:
+    """Return the generated files of the configuration: path from the root to text."""
+    schema = configuration.Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return {
+        "workflow/schemas/config.schema.json": json.dumps(schema, indent=2) + "\n",
+        "config/README.md": "\n".join([INTRODUCTION, *_tables()]) + "\n",
+    }
+
+
+def _tables() -> Iterator[str]:
+    yield "## Top level\n"
+    yield from _table("", configuration.Config, skip=[name for name, _ in SECTIONS])
+    for title, model in SECTIONS:
+        section = f"`{title}`" if "," not in title else "`{}`, {}".format(*title.split(", ", 1))
+        yield f"\n## {section}\n"
+        yield f"{(model.__doc__ or '').strip().splitlines()[0]}\n"
+        yield from _table(f"{title.split(',')[0]}.", model)
+
+
+def _table(prefix: str, model: type[BaseModel], skip: list[str] = ()) -> Iterator[str]:
+    yield "| key | default | meaning | cost |"
+    yield "|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        if name in skip or name == "architecture":
+            continue
+        cost = COST.get(f"{prefix}{name}", "")
+        yield f"| `{name}` | {_default(field)} | {field.description or ''} | {cost} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "in `config.yaml`"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "below"
+    if value is None:
+        return "none"
+    return f"`{json.dumps(value)}`"
