@@ -22,6 +22,7 @@ from lowdose.stages import REFERENCES, study_of
 
 try:
     study = study_of(config)
+    config.update(study.values)  # with every default, for the captions
 except UserError as error:
     refuse(error)
 
@@ -45,10 +46,6 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
-
-
-localrules:
-    all,
 
 
 rule all:

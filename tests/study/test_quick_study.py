@@ -39,7 +39,7 @@ def widest(first_run):
     for path in cards:
         card = json.loads(path.read_text(encoding="utf-8"))
         # None is a global field: wider than any number.
-        fields[card["name"]] = card["receptive_field_px"] or math.inf
+        fields[card["denoiser"]] = card["receptive_field_px"] or math.inf
     assert len(fields) >= 3
     return max(fields, key=fields.get)
 

@@ -27,7 +27,7 @@ DIRECT: dict[str, tuple[str, ...]] = {
     "train": (*_FLOOR_0, *_DENOISERS),
     "baselines": (*_FLOOR_0, *_DENOISERS),
     "evaluate": (*_FLOOR_0, *_DENOISERS),
-    "figures": (*_FLOOR_0, *_DENOISERS, "matplotlib", "matplotlib-scalebar", "tifffile"),
+    "figures": (*_FLOOR_0, *_DENOISERS, "matplotlib", "tifffile"),
 }
 
 # Of a CUDA build of torch; torch pins them itself, so they are in no lock of ours.

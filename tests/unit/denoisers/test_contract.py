@@ -1,20 +1,45 @@
 """The contract of DESIGN section 1, over the whole registry.
 
-A further denoiser joins by its name in the registry; one that needs fitting joins through
-`FITTED`, a function that returns it ready to use.
+A further denoiser joins by its name in the registry; one that needs fitting, such as a network,
+joins through `FITTED`, a function that returns it ready to use.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from lowdose.denoisers import registry
-from lowdose.denoisers.contract import Denoiser
+from lowdose.denoisers.contract import Denoiser, DenoiserInfo
+from lowdose.denoisers.learned import LearnedDenoiser, network_info
+from lowdose.denoisers.networks.build import build
+from lowdose.denoisers.networks.receptive_field import computed
 from lowdose.runtime import UserError
 
-FITTED: dict[str, Callable[[], Denoiser]] = {}
-NAMES = [name for name in registry.names() if name in FITTED or not registry.info(name).needs_fit]
+
+def network(spec: dict) -> LearnedDenoiser:
+    """A small network that is neither trained nor blank: it adds a little of what it sees."""
+    made = build(spec, seed=0)
+    last = [m for m in made.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+    card = {
+        "name": spec["architecture"],
+        "receptive_field_px": computed(made),
+        "pixel_size_nm": [0.0058, 0.0064],
+        "dose_e_per_a2": [10.0, 1500.0],
+    }
+    return LearnedDenoiser(made, network_info(spec["architecture"], card))
+
+
+UNET = {"architecture": "unet", "scales": 2, "widths": [4, 6, 8], "convolutions": 1, "stem": 4}
+DNCNN = {"architecture": "dncnn", "layers": 4, "channels": 4}
+FITTED: dict[str, Callable[[], Denoiser]] = {
+    "unet": lambda: network(UNET),
+    "dncnn": lambda: network(DNCNN),
+}
+NAMES = [name for name in registry.names() if not registry.info(name).needs_fit] + list(FITTED)
 SIZES = [(1, 1), (1, 9), (2, 2), (37, 53), (64, 3), (130, 101)]
 # Shot noise is all that raw returns; every other method must remove most of it (67 % at 0.45
 # e/px): 10 % is what a mean over 15 x 15 pixels leaves.
@@ -26,9 +51,13 @@ def make(name: str) -> Denoiser:
     return FITTED[name]() if name in FITTED else registry.create(name)
 
 
+def info_of(name: str) -> DenoiserInfo:
+    return make(name).info if name in FITTED else registry.info(name)
+
+
 def operating_points(name: str) -> list[tuple[float, float]]:
     """Pixel sizes (nm) and doses (e/Å²): the reference, and a tenth and ten times of its dose."""
-    info = registry.info(name)
+    info = info_of(name)
     points = [(0.0061, 120.9), (0.0061, 12.0), (0.0061, 1209.0), (0.012, 120.9)]
     low, high = info.pixel_size_nm
     least, most = info.dose_e_per_a2
@@ -68,7 +97,7 @@ def test_frames_are_independent_unless_temporal(name):
     denoiser = make(name)
     together = denoiser.denoise(counts, pixel_nm, dose=dose)
     alone = [denoiser.denoise(frame[None], pixel_nm, dose=dose)[0] for frame in counts]
-    assert np.allclose(together, alone, rtol=1e-5, atol=1e-6) is not registry.info(name).temporal
+    assert np.allclose(together, alone, rtol=1e-5, atol=1e-6) is not info_of(name).temporal
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +131,7 @@ def test_input_of_any_real_type_and_layout(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_registry_entry_is_complete(name):
-    info = registry.info(name)
+    info = info_of(name)
     assert info.name == name
     assert info.title and info.citation and info.licence
     assert 0 < info.pixel_size_nm[0] < info.pixel_size_nm[1]

@@ -123,13 +123,21 @@ def test_learning_curves_join_steps_and_seconds(inputs, spec):
 
 
 def test_likelihood_verdict_counts_the_supported_columns(inputs, spec):
-    from lowdose.report.figure_likelihood import verdict
+    from lowdose.columns.likelihood import e_bh
+    from lowdose.report.figure_likelihood import evidence, verdict
 
     figure, table = draw("likelihood", inputs, spec)
     source = inputs.likelihood().sort_values(["y_nm", "x_nm"], ignore_index=True)
     pd.testing.assert_frame_equal(table, source)
     said = verdict(int(source["supported"].sum()), len(source), 0.05)
     assert said in [text.get_text() for text in figure.texts]
+    # Eight tested: the first alone needs e = 8 / 0.05 = 160, as e-BH has it.
+    strong = pd.DataFrame({"e_value": [160.0] + 7 * [1.0], "p_value": [0.003] + 7 * [0.4]})
+    strong["supported_e"] = e_bh(strong["e_value"].to_numpy(), 0.05)
+    assert evidence(strong, 0.05) == (
+        "strongest evidence for one column: p = 0.003, e = 160; by e-BH at 5 %, which holds under "
+        "any dependence: 1"
+    )
     assert verdict(1, 9, 0.1) == (
         "1 of 9 surface columns is supported by the counts at 10 % false discoveries"
     )

@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     fingerprint = digest(
         [spec, data_digest, code_digest("lowdose.cli.train"), torch.__version__, arguments.threads]
     )
-    state = arguments.work / "training" / digest([spec["name"], training_set["name"],
-                                                  spec["seed"]]) / "state.safetensors"  # fmt: skip
+    full_name = f"{spec['name']}.{training_set['name']}.seed{spec['seed']}"
+    state = arguments.work / "training" / full_name / "state.safetensors"
     data = renderer(spec, arguments.waves, arguments.frames / "classes.parquet")
     dose = spec["reference_dose_e_per_px"]
     frames = validation(arguments.frames / "validation.h5", dose, spec["study_seed"])
@@ -95,6 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     jitter = training_set["scale_jitter"]
     card = {
         "name": spec["name"],
+        "denoiser": f"{spec['name']}.{training_set['name']}.seed{spec['seed']}",
         "architecture": spec["network"],
         "parameters": parameter_count(network),
         "receptive_field_px": field,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -17,6 +18,10 @@ from lowdose.provenance import file_digest
 from lowdose.runtime import UserError, atomic_path, has_bf16, write_text
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
+NEEDED = (
+    *("name", "architecture", "weights_sha256", "receptive_field_px"),
+    *("pixel_size_nm", "dose_e_per_a2"),
+)
 
 
 def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
@@ -34,18 +39,21 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is none, or it is no JSON.
+        If there is none, it is no JSON, or it lacks what a network cannot be used without.
     """
+    path = Path(folder) / CARD
     try:
-        return json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} holds no {CARD}; name the folder of a trained network."
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(
-            f"{Path(folder) / CARD} is no valid JSON; train the network anew."
-        ) from None
+        raise UserError(f"{path} is no valid JSON; train the network anew.") from None
+    missing = [key for key in NEEDED if not isinstance(card, dict) or key not in card]
+    if missing:
+        raise UserError(f"{path} lacks {missing[0]!r}; train the network anew.")
+    return card
 
 
 def load(folder: Path, name: str | None = None, *, bf16: bool | None = None) -> LearnedDenoiser:
@@ -73,7 +81,13 @@ def load(folder: Path, name: str | None = None, *, bf16: bool | None = None) -> 
         raise UserError(f"{folder} holds no {WEIGHTS}; a pickle (.pt, .pth) is never loaded.")
     if file_digest(weights) != card["weights_sha256"]:
         raise UserError(f"{weights} is not the file that its card names; train the network anew.")
-    network = build(card["architecture"], seed=0)
+    try:
+        network = build(card["architecture"], seed=0)
+    except ValidationError:
+        raise UserError(
+            f"{folder / CARD} names an architecture that this version does not have; use the "
+            "version that it was trained with."
+        ) from None
     try:
         network.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError):

@@ -42,9 +42,9 @@ class LearnedDenoiser(Denoiser):
 def apply(network: nn.Module, relative: torch.Tensor, *, bf16: bool = False) -> torch.Tensor:
     """Apply a network to images of any size.
 
-    The image is continued by reflection up to a multiple of the network's stride, and by at
-    least a quarter of its receptive field, so that the padding inside the network, which
-    repeats edge pixels, lies outside of the image.
+    The image is continued by reflection, by 16 pixels at least on every side and up to a
+    multiple of the network's stride, so that the padding inside the network, which repeats edge
+    pixels, lies outside of the image.
 
     Parameters
     ----------

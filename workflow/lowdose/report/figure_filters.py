@@ -22,7 +22,7 @@ PLACES = ("surface", "bulk")
 ZOOM_NM = 0.9
 RADIUS_NM = 0.07
 AT_MOST = 4  # networks
-LINEAR = 0.01  # of the peak: the linear part of the colour scale
+LINEAR = 0.002  # of the peak: the linear part of the colour scale
 
 
 def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
@@ -34,12 +34,11 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
         raise UserError(f"{inputs.mechanism} holds no filter of a network of this study.")
     pixel = frames.pixel_size_nm
     peak = max(np.abs(filters[n, w][0]).max() for n in networks for w in PLACES)
-    # Far from the centre a filter is a thousandth of its peak: linear up to a hundredth of the
-    # peak, logarithmic beyond.
+    # Far from the centre a filter is less than a thousandth of its peak.
     norm = SymLogNorm(linthresh=peak * LINEAR, linscale=0.6, vmin=-peak, vmax=peak, base=10)
     widest = max(max(filters[n, w][0].shape) for n in networks for w in PLACES) * pixel
 
-    across, gap, label, key = 2 * len(PLACES), 0.07, 0.3, 0.8
+    across, gap, label, key = 2 * len(PLACES), 0.07, 0.3, 0.88
     panel = (WIDTH_IN - label - key) / across - gap
     height = 0.42 + len(networks) * (panel + gap)
     figure = plt.figure(figsize=(WIDTH_IN, height))
@@ -79,7 +78,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     bar = figure.colorbar(picture, cax=bar_axes)
     bar.set_ticks(_ticks(peak), minor=False)
     bar.minorticks_off()
-    bar.set_label("d output pixel / d input pixel", labelpad=1)
+    bar.set_label("d output pixel / d input pixel", labelpad=3)
     bar.outline.set_linewidth(0.5)
     return figure, pd.DataFrame(records)
 

@@ -39,7 +39,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     height, width = crop.of(clean).shape
     gap, panel_w = 0.08, (WIDTH_IN - 0.9) / 2
     panel_h = panel_w * height / width
-    total = panel_h + 0.92
+    total = panel_h + 1.08
     figure = plt.figure(figsize=(WIDTH_IN, total))
     for k, (name, label) in enumerate(
         (("raw", "noisy counts"), (spec["widest"], f"denoised by {titles(spec)[spec['widest']]}"))
@@ -65,6 +65,11 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
         0.5, 1 - 0.08 / total, verdict(supported, len(here), rate), ha="center", va="top",
         fontsize=11, fontweight="bold",
     )  # fmt: skip
+    if rate is not None:
+        figure.text(
+            0.5, 1 - 0.29 / total, evidence(here, rate), ha="center", va="top", fontsize=8,
+            color="#444444",
+        )  # fmt: skip
     bar_axes = figure.add_axes(
         ((0.06 + 2 * panel_w + gap + 0.08) / WIDTH_IN, 0.55 / total, 0.13 / WIDTH_IN,
          (panel_h - 0.3) / total)
@@ -82,6 +87,16 @@ def verdict(supported: int, detected: int, rate: float | None) -> str:
     at = "" if rate is None else f" at {100 * rate:g} % false discoveries"
     verb = "is" if supported == 1 else "are"
     return f"{supported} of {detected} surface columns {verb} supported by the counts{at}"
+
+
+def evidence(columns: pd.DataFrame, rate: float) -> str:
+    """Say how strong the evidence is, and what the stricter test leaves of it."""
+    strict = int(columns["supported_e"].sum())
+    return (
+        f"strongest evidence for one column: p = {columns['p_value'].min():.2g}, "
+        f"e = {columns['e_value'].max():.3g}; by e-BH at {100 * rate:g} %, which holds under any "
+        f"dependence: {strict}"
+    )
 
 
 def _legend(figure: Figure, vacancy: bool) -> None:

@@ -77,9 +77,9 @@ def _panel(
     for _, row in networks.iterrows():
         _whisker(axes, row["receptive_field_px"], row, metric, look, marker="o", lw=1.4)
         high = row[f"{metric}_high"]
-        top = high if math.isfinite(high) else row[metric]
+        above = high if math.isfinite(high) else row[metric]
         axes.annotate(
-            names[row["denoiser"]], (row["receptive_field_px"], top),
+            names[row["denoiser"]], (row["receptive_field_px"], above),
             xytext=(0, 3), textcoords="offset points", fontsize=7.5, color="#08306b",
             ha="center", va="bottom",
         )  # fmt: skip

@@ -12,7 +12,6 @@ from scipy.spatial import cKDTree
 from lowdose.runtime import UserError
 from lowdose.structures.truth import (
     NEIGHBOUR_REACH,
-    SAME_COLUMN,
     _group,
     missing_neighbours,
 )
@@ -96,7 +95,8 @@ def _with_adatom(
     tree = cKDTree(columns[:, :2])
     steps = {tuple(s) for i, near in enumerate(tree.query_ball_point(columns[:, :2], 3.3))
              for j in near if i != j
-             for s in [np.round(columns[j, :2] - columns[i, :2], 2)]}  # fmt: skip
+             for s in [np.round(columns[j, :2] - columns[i, :2], 4)]}  # fmt: skip
+    bond = cKDTree(positions).query(positions, k=2)[0][:, 1].min()
     found = {}
     for x, y, _ in columns:
         for dx, dy in sorted(steps):
@@ -105,19 +105,25 @@ def _with_adatom(
             distance = tree.query(site)[0]
             # On top of a facet (not beside the foot), on two columns, touching none.
             if len(resting) == 2 and distance > 2.2 and site[1] > columns[:, 1].max() * 0.4:
-                found[tuple(np.round(site, 1))] = (site, resting)
+                depth = _bound_depths(site, positions[np.isin(label, resting)], bond)
+                if len(depth):
+                    found[tuple(np.round(site, 1))] = (site, depth)
     if not found:
         raise UserError(f"{name} has no facet for an adatom (defect Ds); make it larger.")
     key = sorted(found)[int(rng.integers(len(found)))]
-    site, resting = found[key]
-    # The nearer support (0.240 nm) is half a period shifted along the beam, the farther
-    # (0.277 nm) is not shifted.
-    far = max(resting, key=lambda i: np.linalg.norm(columns[i, :2] - site))
-    near = min(resting, key=lambda i: np.linalg.norm(columns[i, :2] - site))
-    depth = np.sort(positions[label == far][:, 2])
-    limits = positions[label == near][:, 2]
-    depth = depth[(depth > limits.min() - SAME_COLUMN) & (depth < limits.max() + SAME_COLUMN)]
-    if len(depth) == 0:
-        depth = np.sort(positions[label == far][:, 2])[:1]
+    site, depth = found[key]
     column = np.column_stack([np.full(len(depth), site[0]), np.full(len(depth), site[1]), depth])
     return np.concatenate([positions, column]), column.mean(axis=0, keepdims=True)
+
+
+def _bound_depths(site: np.ndarray, support: np.ndarray, bond: float) -> np.ndarray:
+    """Return the depths z [Å] at which an atom on `site` is bound and too close to none.
+
+    Those are the hollows of the facet: three bonds on {111}, four on {100}.
+    """
+    candidates = np.unique(np.round(np.concatenate([support[:, 2], support[:, 2] + bond / 2]), 6))
+    candidates = candidates[np.diff(candidates, prepend=-np.inf) > 1e-3]
+    atoms = np.column_stack([np.broadcast_to(site, (len(candidates), 2)), candidates])
+    distance = np.linalg.norm(atoms[:, None] - support[None], axis=2)
+    bonds = np.sum(np.abs(distance - bond) < 0.02 * bond, axis=1)
+    return candidates[(bonds >= 3) & (distance.min(axis=1) > 0.98 * bond)]

@@ -1,0 +1,244 @@
+"""The training loop: resume is exact, the average and the rate are what they say, it learns."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lowdose.runtime import UserError
+from lowdose.training import loop
+from lowdose.training.loop import learning_rate, train
+
+SETTINGS = {
+    "steps": 30,
+    "learning_rate": 0.02,
+    "warmup": 0.1,
+    "weight_decay": 1e-4,
+    "average": 0.9,
+    "precision": "fp32",
+    "save_every_s": 7.0,
+    "validate_every": 10,
+}
+
+
+class Interrupted(Exception):
+    """What a kill looks like from inside."""
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """A clock that advances by one second at each look: states are saved at known steps."""
+    seconds = iter(range(10**6))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    layers = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 1)
+    return torch.nn.Sequential(*layers)
+
+
+def batch(step):
+    generator = torch.Generator().manual_seed(1000 + step)
+    clean = torch.rand((2, 1, 12, 12), generator=generator)
+    return clean + 0.3 * torch.randn(clean.shape, generator=generator), clean
+
+
+def validate(candidate):
+    noisy, clean = batch(-1)
+    with torch.no_grad():
+        return {"error": float(torch.mean((candidate(noisy) - clean) ** 2))}
+
+
+def run(path, fingerprint="one", *, settings=SETTINGS, start=0, data=batch, check=validate, **more):
+    made = network(start)
+    history = train(made, data, settings, validate=check, state_path=path,
+                    fingerprint=fingerprint, **more)  # fmt: skip
+    return made.state_dict(), [{k: v for k, v in r.items() if k != "seconds"} for r in history]
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def failing_at(function, call):
+    """Return the function, which raises at its `call`-th call."""
+    calls = iter(range(10**6))
+
+    def wrapped(*arguments):
+        if next(calls) == call:
+            raise Interrupted
+        return function(*arguments)
+
+    return wrapped
+
+
+# Which argument raises, and at which of its calls.
+INTERRUPTIONS = {
+    "at the first step": ("data", batch, 0),
+    "before the first state": ("data", batch, 2),
+    "between two states": ("data", batch, 12),
+    "at the last step": ("data", batch, 29),
+    "in the first validation": ("check", validate, 0),
+    "in the last validation": ("check", validate, 2),
+    "in the first report": ("report", lambda record: None, 0),
+    "in the last report": ("report", lambda record: None, 2),
+}
+
+
+@pytest.mark.parametrize("save_every_s", [1e-9, 7.0, 1e9], ids=["always", "at times", "never"])
+@pytest.mark.parametrize("when", INTERRUPTIONS)
+def test_an_interrupted_training_ends_bit_identical(tmp_path, when, save_every_s):
+    settings = SETTINGS | {"save_every_s": save_every_s}
+    weights, history = run(tmp_path / "straight", settings=settings)
+    state = tmp_path / "interrupted"
+    name, function, call = INTERRUPTIONS[when]
+    with pytest.raises(Interrupted):
+        run(state, settings=settings, **{name: failing_at(function, call)})
+    # With a state, the network that is handed in does not matter: all comes from the file.
+    resumed = run(state, settings=settings, start=5 if state.is_file() else 0)
+    assert equal(resumed[0], weights)
+    assert resumed[1] == history
+
+
+def test_it_continues_from_the_state_and_does_not_begin_anew(tmp_path):
+    state, seen = tmp_path / "state", []
+    with pytest.raises(Interrupted):
+        run(state, data=failing_at(batch, 20))
+
+    def watched(step):
+        seen.append(step)
+        return batch(step)
+
+    run(state, data=watched)
+    assert 0 < seen[0] <= 20
+    assert seen == list(range(seen[0], 30))
+    # A finished training is only read, when a run was killed before its results were written.
+    seen.clear()
+    assert equal(run(state, data=watched, start=3)[0], run(tmp_path / "straight")[0])
+    assert seen == []
+
+
+def test_a_state_of_another_fingerprint_is_not_continued(tmp_path):
+    state = tmp_path / "state"
+    with pytest.raises(Interrupted):
+        run(state, "one", data=failing_at(batch, 20))
+    seen = []
+
+    def watched(step):
+        seen.append(step)
+        return batch(step)
+
+    weights, history = run(state, "two", data=watched)
+    assert seen == list(range(30))
+    assert equal(weights, run(tmp_path / "straight", "two")[0])
+    assert [record["step"] for record in history] == [10, 20, 30]
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", bytes(64)])
+def test_a_broken_state_is_not_continued(tmp_path, content):
+    state = tmp_path / "state"
+    state.write_bytes(content)
+    assert equal(run(state)[0], run(tmp_path / "straight")[0])
+
+
+def test_a_loss_that_is_no_number_is_one_sentence_and_keeps_the_state(tmp_path):
+    state = tmp_path / "wide.white.seed0" / "state.safetensors"
+
+    def poisoned(step):
+        noisy, clean = batch(step)
+        return (noisy * math.nan if step == 17 else noisy), clean
+
+    with pytest.raises(UserError) as caught:
+        run(state, data=poisoned)
+    assert str(caught.value) == (
+        "The loss is nan at step 17 of wide.white.seed0; lower training.learning_rate and run "
+        "again (the last good state is kept)."
+    )
+    # The state that was kept is from before the bad step and leads to the right end.
+    weights, history = run(state, start=5)
+    straight = run(tmp_path / "straight")
+    assert equal(weights, straight[0])
+    assert history == straight[1]
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine():
+    settings = {"steps": 1000, "learning_rate": 2e-3, "warmup": 0.1}
+    assert learning_rate(0, settings) == pytest.approx(2e-5)
+    assert learning_rate(49, settings) == pytest.approx(1e-3)
+    assert learning_rate(99, settings) == pytest.approx(2e-3)
+    assert learning_rate(100, settings) == pytest.approx(2e-3)
+    # Half way through the cosine: the mean of the peak and of one hundredth of it.
+    assert learning_rate(550, settings) == pytest.approx(2e-3 * 0.505)
+    assert learning_rate(1000, settings) == pytest.approx(2e-5)
+    quarter = 0.01 + 0.99 * (2 + math.sqrt(2)) / 4
+    assert learning_rate(325, settings) == pytest.approx(2e-3 * quarter)
+
+
+def test_a_training_of_one_step_has_a_rate():
+    settings = {"steps": 1, "learning_rate": 1.0, "warmup": 0.05}
+    assert learning_rate(0, settings) == 1.0
+
+
+def test_the_result_is_the_running_average_of_the_weights(tmp_path):
+    steps, decay = 25, 0.8
+    made = network()
+    trace = []
+
+    def traced(step):
+        trace.append({k: v.clone() for k, v in made.state_dict().items()})
+        return batch(step)
+
+    last = {}
+
+    def noted(candidate):
+        # Validation sees the average, and leaves the weights as they were.
+        last["average"] = {k: v.clone() for k, v in candidate.state_dict().items()}
+        return {}
+
+    settings = SETTINGS | {"steps": steps, "average": decay, "validate_every": 5}
+    train(made, traced, settings, validate=noted, state_path=tmp_path / "s", fingerprint="f")
+    # Weights after step i are those before step i + 1; the last ones follow from the last
+    # state on disk.
+    kept = loop.saved.load(tmp_path / "s", "f")[0]
+    trace.append({k: kept[f"network/{k}"] for k in trace[0]})
+    for key in trace[0]:
+        average = trace[0][key].double()
+        for i in range(steps):
+            weight = min(decay, (i + 1) / (i + 10))
+            average = weight * average + (1 - weight) * trace[i + 1][key].double()
+        assert torch.allclose(made.state_dict()[key].double(), average, atol=1e-6)
+        assert torch.equal(last["average"][key], made.state_dict()[key])
+
+
+def test_it_learns_the_shrinkage_of_white_noise(tmp_path):
+    signal, noise = 0.8, 0.6
+    made = torch.nn.Conv2d(1, 1, 1)
+
+    def white(step):
+        generator = torch.Generator().manual_seed(step)
+        clean = 1 + signal * torch.randn((4, 1, 64, 64), generator=generator)
+        return clean + noise * torch.randn(clean.shape, generator=generator), clean
+
+    settings = SETTINGS | {"steps": 400, "learning_rate": 0.05, "weight_decay": 0.0}
+    settings |= {"average": 0.95, "validate_every": 100}
+    history = train(made, white, settings, validate=lambda n: {}, state_path=tmp_path / "s",
+                    fingerprint="f")  # fmt: skip
+    # Wiener: the weight is s^2 / (s^2 + n^2), the bias keeps the mean, and the error left is
+    # s^2 n^2 / (s^2 + n^2).
+    shrinkage = signal**2 / (signal**2 + noise**2)
+    assert made.weight.item() == pytest.approx(shrinkage, abs=0.01)
+    assert made.bias.item() == pytest.approx(1 - shrinkage, abs=0.01)
+    assert history[-1]["loss"] == pytest.approx(shrinkage * noise**2, rel=0.02)
+    assert history[0]["loss"] > history[-1]["loss"]
+
+
+def test_seconds_add_up_over_the_pieces(tmp_path):
+    state = tmp_path / "state"
+    with pytest.raises(Interrupted):
+        run(state, data=failing_at(batch, 25))
+    before = loop.saved.load(state, "one")[1]["seconds"]
+    history = train(network(), batch, SETTINGS, validate=validate, state_path=state,
+                    fingerprint="one")  # fmt: skip
+    assert history[-1]["seconds"] > before > history[0]["seconds"] > 0
