@@ -157,9 +157,11 @@ def test_a_folder_that_cannot_be_written(project, programs):
 
 def test_the_environment_is_made_once_and_anew_for_another_lock(project, programs):
     say = "import lowdose, sys; print(lowdose.__file__, sys.prefix)"
-    first = study(project, "shell", "-c", f"python -c '{say}'")
+    first = study(project, "shell", "-c", f"python -c '{say}'; echo still heard >&2")
     assert first.returncode == 0, first.stderr
     assert "Installing the environment, once" in first.stderr
+    # The installation must not take the run's messages with it.
+    assert first.stderr.endswith("still heard\n")
     package = project / "workflow" / "lowdose" / "__init__.py"
     assert first.stdout == f"{package} {project / '.venv'}\n"
     # Without the front door, in an activated environment, the package is found as well.

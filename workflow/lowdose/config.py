@@ -259,8 +259,20 @@ class Config(Strict):
                             f"sweep names {name!r}, which is not under {kind} "
                             f"(there: {', '.join(known)})"
                         )
+        shapes = sum(self.structures.base_shapes.values())
+        held_out = self.frames.test_shapes + self.frames.validation_shapes
+        if self.frames.split == "shape" and shapes <= held_out:
+            raise ValueError(
+                f"frames.test_shapes and frames.validation_shapes hold out {held_out} of the "
+                f"{shapes} structures.base_shapes and leave none for training"
+            )
         for name, network in self.networks.items():
-            training = self.training_of(name)
+            try:
+                training = self.training_of(name)
+            except ValidationError as error:
+                from lowdose.config_errors import sentence
+
+                raise UserError(sentence(error, Training, f"networks.{name}.training")) from None
             if problem := crop_problem(network.spec, training.crop_px):
                 raise ValueError(f"networks.{name}: {problem}")
         return self

@@ -200,9 +200,10 @@ class Study:
         }
 
     def _columns(self) -> dict:
+        evaluation = self.values["evaluation"]
         return {
             "denoiser": self.widest(),
-            "evaluation": self.values["evaluation"],
+            "evaluation": {k: v for k, v in evaluation.items() if k != "bootstrap_draws"},
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
         }

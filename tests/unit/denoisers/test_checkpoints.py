@@ -86,11 +86,11 @@ def test_a_pickle_is_never_opened(folder, tmp_path):
 
     (folder / "model.safetensors").write_bytes(pickle.dumps(Trap()))
     change_card(folder)
-    with pytest.raises(UserError, match="does not fit the architecture|no safetensors"):
+    with pytest.raises(UserError, match="does not fit the architecture"):
         checkpoints.load(folder)
     assert not (tmp_path / "sprung").exists()
     (folder / "model.safetensors").rename(folder / "model.pt")
-    with pytest.raises(UserError, match="a pickle .* is never loaded"):
+    with pytest.raises(UserError, match=r"a pickle .* is never loaded"):
         checkpoints.load(folder)
 
 
@@ -106,7 +106,7 @@ def test_another_architecture_is_refused(folder, other):
 
 
 def test_a_folder_without_a_card_or_with_a_broken_one(folder, tmp_path):
-    with pytest.raises(UserError, match="holds no card.json; name the folder"):
+    with pytest.raises(UserError, match=r"holds no card\.json; name the folder"):
         checkpoints.load(tmp_path / "nowhere")
     for text in ("{", "[]", "{}", json.dumps(CARD)):
         (folder / "card.json").write_text(text)

@@ -32,7 +32,7 @@ def of_clean(evaluation):
 
 
 def test_the_expectation_reaches_the_ceiling(of_clean):
-    frames, columns, images = of_clean
+    frames, columns, _ = of_clean
     # Columns 0.05 nm wide and 0.24 nm apart on a flat vacuum: the detector has no excuse.
     assert pooled_f1(frames) == 1.0
     assert frames["n_filled"].sum() == 0

@@ -54,11 +54,11 @@ def test_perfect_detection(particle):
 
 def test_positions_off_by_a_known_distance(particle):
     points = particle.lattice()
-    found = counts(particle, points + [0.03, -0.04], particle.table_of(points))
+    found = counts(particle, points + np.array([0.03, -0.04]), particle.table_of(points))
     assert found["n_matched"] == found["n_true"]
     assert found["squared_error_nm2"] == pytest.approx(found["n_true"] * 0.05**2)
     # Beyond the gate nothing matches, and every column is an error of either kind.
-    far = counts(particle, points + [0.09, 0.0], particle.table_of(points))
+    far = counts(particle, points + np.array([0.09, 0.0]), particle.table_of(points))
     assert far["n_matched"] == 0
     assert far["n_found"] == far["n_true"]
 
@@ -79,7 +79,7 @@ def test_one_missing(particle, which):
 
 def test_one_extra(particle):
     points = particle.lattice()
-    adatom = points[-3] + [0.12, -particle.layer_nm]
+    adatom = points[-3] + np.array([0.12, -particle.layer_nm])
     surface = particle.on_surface(points)
     more = np.vstack([points, adatom])
     found = counts(particle, more, particle.table_of(points))
@@ -122,7 +122,8 @@ def test_nothing_found(particle):
 def test_per_column_says_which(particle):
     points = particle.lattice()
     truth = particle.table_of(points[:-1], vacancies=points[-1]).assign(is_partner=False)
-    seen = np.delete(points, 5, axis=0) + [0.01, 0.0]  # all but an end of a row; the vacancy is filled
+    # All but one end of a row is seen, and the vacancy is filled.
+    seen = np.delete(points, 5, axis=0) + np.array([0.01, 0.0])
     table = per_column(found_at(seen), truth, particle.interface_nm, GATE_NM)
     assert list(table.index[~table["reported"]]) == [5]
     assert table.loc[table["site"] == "vacancy", "reported"].all()
@@ -145,9 +146,7 @@ def test_partners_stand_where_the_sibling_has_its_vacancy(particle):
     assert (partners["n_atoms"] > 0).all()
 
 
-@pytest.mark.parametrize(
-    "key", ["base_shape", "layers", "tilt_x_deg", "tilt_y_deg", "c1_nm"]
-)
+@pytest.mark.parametrize("key", ["base_shape", "layers", "tilt_x_deg", "tilt_y_deg", "c1_nm"])
 def test_frames_under_other_conditions_are_no_siblings(particle, key):
     frames = particle.frame_set("PtNp1a")
     table = frames.table.copy()

@@ -23,9 +23,9 @@ def test_atoms_too_close(particle_model):
     direction = atoms.positions[second] - atoms.positions[first]
     # 0.79 of the bulk distance is refused, 0.81 is not.
     for share, refused in ((0.79, True), (0.81, False)):
-        atoms.positions[second] = atoms.positions[first] + direction / np.linalg.norm(
-            direction
-        ) * share * 2.772
+        atoms.positions[second] = (
+            atoms.positions[first] + direction / np.linalg.norm(direction) * share * 2.772
+        )
         if refused:
             with pytest.raises(UserError, match=r"close has Pt and Pt atoms 2\.19 Å apart"):
                 check_model(atoms, "close")

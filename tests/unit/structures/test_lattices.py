@@ -85,8 +85,8 @@ def test_support_repeats_across_its_lateral_boundary():
     assert slab.cell.lengths()[0] == pytest.approx(width)
     for element in ("Ce", "O"):
         atoms = slab.positions[[s == element for s in slab.get_chemical_symbols()]]
-        moved = atoms + [lateral_period(CEO2), 0, 0]
+        moved = atoms + np.array([lateral_period(CEO2), 0, 0])
         moved[:, 0] %= width
         moved[moved[:, 0] > width - 1e-3, 0] -= width
-        tree = cKDTree(atoms + [0, 0, 0])
+        tree = cKDTree(atoms)
         assert tree.query(moved)[0].max() < 1e-6

@@ -46,7 +46,8 @@ def test_matched_pairs_differ_in_one_column(library, model, base):
         common = perfect.index.intersection(other.index)
         assert (perfect[common] == other[common]).all()
     half = platinum(build_structure(library, model(base, "Dh"), 7))["n_atoms"]
-    changed = perfect[half != perfect]
+    assert set(half.index) == set(perfect.index)
+    changed = perfect[half.reindex(perfect.index) != perfect]
     assert len(changed) == 1
     assert half[changed.index[0]] == (changed.iloc[0] + 1) // 2
 

@@ -26,7 +26,8 @@ HEXAGON = rows((3, 0), (4, -1), (5, -2), (4, -2), (3, -2))
 
 def test_hexagon_counts_by_hand():
     # The lowest row rests on the support: its ends lack one neighbour, its middle none.
-    expected = [1, 0, 1] + [2, 0, 0, 2] + [3, 0, 0, 0, 3] + [2, 0, 0, 2] + [3, 2, 3]
+    rows_of_hexagon = ([1, 0, 1], [2, 0, 0, 2], [3, 0, 0, 0, 3], [2, 0, 0, 2], [3, 2, 3])
+    expected = [n for row in rows_of_hexagon for n in row]
     assert missing_neighbours(HEXAGON).tolist() == expected
 
 

@@ -12,8 +12,6 @@ from lowdose import seeds
 from lowdose.imaging.camera import blur, detected
 from lowdose.imaging.optics import WaveOptics
 
-FINER = 2  # upsampling of a rendered image before it is cut at any angle
-
 
 class TrainingRenderer:
     """Makes the batch of any training step, from the step's number alone.
@@ -64,14 +62,14 @@ class TrainingRenderer:
         self._blur = blur(optics.grid, optics.cell_nm, camera, camera["pixel_size_nm"])
 
     def image(self, number: int) -> torch.Tensor:
-        """Render image `number`: (y, x) over the cell, vacuum = 1, `FINER` times the grid."""
+        """Render image `number`: (y, x) over the cell, as :func:`spline_coefficients`."""
         rng = seeds.rng(self.seed, "render", number)
         wave, c1 = self.images[rng.integers(len(self.images))]
         c1 += self.training_set["c1_jitter_nm"] * rng.uniform(-1, 1)
         factor = self.training_set["contrast_factor_jitter"] * rng.uniform(-1, 1)
         contrast = self.camera["contrast_factor"] * (1 + factor)
         image = self.optics.intensity(self.spectra[int(wave)], c1)
-        return refine(detected(image, self._blur, contrast))
+        return spline_coefficients(detected(image, self._blur, contrast))
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the noisy and the clean crops of a step.
@@ -117,24 +115,41 @@ class TrainingRenderer:
         return sample_periodic(image, rows / height, columns / width)
 
 
-def refine(image: torch.Tensor) -> torch.Tensor:
-    """Interpolate a periodic image `FINER` times finer by its Fourier series, exactly."""
-    height, width = image.shape
-    series = torch.fft.rfft2(image, norm="forward")
-    larger = torch.zeros(FINER * height, FINER * width // 2 + 1, dtype=series.dtype)
-    half = (height - 1) // 2
-    columns = (width - 1) // 2 + 1
-    larger[: half + 1, :columns] = series[: half + 1, :columns]
-    larger[-half:, :columns] = series[-half:, :columns]
-    return torch.fft.irfft2(larger, s=(FINER * height, FINER * width), norm="forward")
+def spline_coefficients(image: torch.Tensor) -> torch.Tensor:
+    """Return the coefficients of the periodic cubic B-spline through the points of an image.
 
-
-def sample_periodic(image: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Sample an image, periodic along x, by bicubic interpolation.
+    The spline's samples are 1/6, 4/6, 1/6; in Fourier space the image is divided by their
+    transfer (4 + 2 cos w) / 6 (Unser, IEEE Signal Process. Mag. 16 (6), 22, 1999).
 
     Parameters
     ----------
     image : tensor (y, x)
+
+    Returns
+    -------
+    tensor (y, x)
+        For :func:`sample_periodic`.
+    """
+    series = torch.fft.rfft2(image)
+    down = torch.fft.fftfreq(image.shape[0], dtype=image.dtype)[:, None]
+    across = torch.fft.rfftfreq(image.shape[1], dtype=image.dtype)[None, :]
+    for frequency in (down, across):
+        series /= (2 + torch.cos(2 * np.pi * frequency)) / 3
+    return torch.fft.irfft2(series, s=image.shape)
+
+
+def sample_periodic(
+    coefficients: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+) -> torch.Tensor:
+    """Evaluate a cubic B-spline, periodic along x.
+
+    torch's own bicubic kernel (a = -0.75) does not reproduce even a straight line: on rendered
+    images it errs by up to 0.005 of the vacuum at twice the grid, the spline by 0.0004 on it.
+
+    Parameters
+    ----------
+    coefficients : tensor (y, x)
+        From :func:`spline_coefficients`.
     rows, columns : tensor
         Positions as fractions of the height and the width; pixel i is at i / n.
 
@@ -142,18 +157,34 @@ def sample_periodic(image: torch.Tensor, rows: torch.Tensor, columns: torch.Tens
     -------
     tensor (1, 1, *rows.shape)
     """
-    height, width = image.shape
+    height, width = coefficients.shape
     # Only the part that is sampled is wrapped, not the whole image.
     column = columns * width
     first = int(torch.floor(column.min()).item()) - 2
     last = int(torch.ceil(column.max()).item()) + 3
-    strip = image[:, torch.arange(first, last + 1) % width]
-    x = 2 * (column - first) / (strip.shape[1] - 1) - 1
-    y = 2 * rows * height / (height - 1) - 1
-    return functional.grid_sample(
-        strip[None, None],
-        torch.stack([x, y], dim=-1)[None].float(),
-        mode="bicubic",
-        padding_mode="reflection",
-        align_corners=True,
-    )
+    strip = coefficients[:, torch.arange(first, last + 1) % width][None, None]
+    total = torch.zeros(1, 1, *rows.shape)
+    for weight_y, y in _pairs_of_taps(rows * height):
+        for weight_x, x in _pairs_of_taps(column - first):
+            grid = [2 * x / (strip.shape[3] - 1) - 1, 2 * y / (height - 1) - 1]
+            total += (weight_y * weight_x).float() * functional.grid_sample(
+                strip,
+                torch.stack(grid, dim=-1)[None].float(),
+                mode="bilinear",
+                padding_mode="reflection",
+                align_corners=True,
+            )
+    return total
+
+
+def _pairs_of_taps(position: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return the cubic B-spline's four taps as two (weight, position) of linear interpolation.
+
+    Two neighbouring taps w0 and w1 are one linear look-up between them, at w1 / (w0 + w1) and
+    with the weight w0 + w1 (Sigg and Hadwiger, GPU Gems 2, chapter 20, 2005).
+    """
+    base = torch.floor(position)
+    t = position - base
+    outer, inner = (1 - t) ** 3 / 6, (4 - 6 * t**2 + 3 * t**3) / 6
+    low = outer + inner
+    return [(low, base - 1 + inner / low), (1 - low, base + 1 + t**3 / 6 / (1 - low))]

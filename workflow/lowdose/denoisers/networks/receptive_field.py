@@ -33,24 +33,19 @@ def measured(network: nn.Module) -> int:
     stride, field = network.stride, computed(network)
     # Larger than what is claimed on either side, or a larger true field could not show.
     side = -(-2 * (field + 2 * stride) // stride) * stride
-    # The Jacobian of a two-dimensional stack with equal columns is the same on each row, so
-    # that a strip as wide as needed for one axis would do; both axes are kept for safety.
     centre = side // (2 * stride) * stride
     image = torch.ones(1, 1, side, side, requires_grad=True)
     output = linear(image)
     low, high = 0, 0
     for phase in range(stride):
-        row = output[0, 0, centre + phase, centre + phase]
-        (gradient,) = torch.autograd.grad(row, image, retain_graph=True)
+        # All layers treat y and x alike, so that the diagonal meets every phase of either.
+        pixel = output[0, 0, centre + phase, centre + phase]
+        (gradient,) = torch.autograd.grad(pixel, image, retain_graph=True)
         for axis in (0, 1):
             touched = torch.nonzero(gradient[0, 0].abs().sum(dim=1 - axis)).ravel()
             low = min(low, int(touched[0]) - centre - phase)
             high = max(high, int(touched[-1]) - centre - phase)
     return high - low + 1
-
-
-class _Mean(nn.AvgPool2d):
-    """Sees what the maximum sees, but passes gradient to all of it."""
 
 
 def _linearised(network: nn.Module) -> nn.Module:
@@ -60,7 +55,7 @@ def _linearised(network: nn.Module) -> nn.Module:
             if isinstance(child, Rectifier):
                 setattr(module, name, nn.Identity())
             elif isinstance(child, Pool):
-                setattr(module, name, _Mean(2))
+                setattr(module, name, nn.AvgPool2d(2))
         if isinstance(module, nn.Conv2d):
             with torch.no_grad():
                 # Equal positive weights that keep the size of the signal: far paths must not

@@ -1,0 +1,227 @@
+"""Training crops: a pure function of the step, true to the image, with shot noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from lowdose.data.renderer import TrainingRenderer, sample_periodic, spline_coefficients
+from lowdose.imaging.camera import PixelGrid, blur, detected
+from lowdose.imaging.optics import WaveOptics
+
+STILL = {
+    "c1_jitter_nm": 0.0, "contrast_factor_jitter": 0.0, "rotation_deg": 0.0, "scale_jitter": 0.0,
+    "dose_e_per_px": (0.45, 0.45),
+}  # fmt: skip
+LIVELY = {
+    "c1_jitter_nm": 0.5, "contrast_factor_jitter": 0.15, "rotation_deg": 180.0,
+    "scale_jitter": 0.05, "dose_e_per_px": (0.2, 1.5),
+}  # fmt: skip
+REGION_NM = (0.15, 2.70)
+
+
+class Coordinates(TrainingRenderer):
+    """Renders a picture of one coordinate, so that crops tell where they were cut."""
+
+    kind = "y"
+
+    def image(self, number: int) -> torch.Tensor:
+        rows, columns = self.optics.grid
+        if self.kind == "y":  # nm
+            line = torch.arange(rows)[:, None] / rows * self.optics.cell_nm[0]
+            return line.expand(rows, columns).contiguous()
+        angle = 2 * np.pi * torch.arange(columns)[None, :] / columns
+        wave = torch.cos(angle) if self.kind == "cos" else torch.sin(angle)
+        return (2 + wave).expand(rows, columns).contiguous()
+
+
+@pytest.fixture(scope="module")
+def make(phase_wave, cell_nm, optics, camera):
+    """A function (training set, class, options) that builds a renderer of one or two waves."""
+    lens = WaveOptics(cell_nm, optics, 300.0)
+    spectra = [lens.spectrum(phase_wave), lens.spectrum(phase_wave[::-1].copy())]
+
+    def build(training_set, kind=TrainingRenderer, *, images=((0, 8.0),), **options):
+        settings = {"crop_px": 48, "batch": 3, "pool": 4, "seed": 9, **options}
+        return kind(spectra, np.array(images), lens, camera, training_set, REGION_NM, **settings)
+
+    return build
+
+
+def places(make, training_set, step, **options) -> tuple[np.ndarray, np.ndarray]:
+    """Where the crops of a step lie: y and x (0 to the width) of every pixel [nm]."""
+    values = {}
+    for kind in ("y", "cos", "sin"):
+        cut = make(training_set, Coordinates, **options)
+        cut.kind = kind
+        values[kind] = cut.batch(step)[1].numpy()[:, 0].astype(np.float64)
+    angle = np.arctan2(values["sin"] - 2, values["cos"] - 2)
+    return values["y"], (angle % (2 * np.pi)) / (2 * np.pi) * 2.4
+
+
+IMAGES = ((0, 6.0), (1, 8.0), (0, 12.0), (1, 7.0))
+
+
+def test_batch_is_a_function_of_the_step_alone(make):
+    def fresh():
+        return make(LIVELY, images=IMAGES)
+
+    walked = fresh()
+    history = {step: walked.batch(step) for step in range(8)}
+    for step in (7, 0, 3):
+        for old, new in zip(history[step], fresh().batch(step), strict=True):
+            assert torch.equal(old, new)
+    jumping = fresh()
+    for step in (5, 2, 7, 2, 6):
+        for old, new in zip(history[step], jumping.batch(step), strict=True):
+            assert torch.equal(old, new)
+    assert not torch.equal(history[0][1], history[1][1])
+
+
+def test_seeds_differ(make):
+    first, other = (make(LIVELY, images=IMAGES, seed=s).batch(0)[1] for s in (1, 2))
+    assert not torch.equal(first, other)
+
+
+def test_each_step_renders_one_image(make, monkeypatch):
+    renderer = make(LIVELY, images=IMAGES, pool=4)
+    drawn = []
+    original = renderer.image
+    monkeypatch.setattr(renderer, "image", lambda n: (drawn.append(n), original(n))[1])
+    for step in range(5):
+        renderer.batch(step)
+    assert drawn == list(range(8))  # four for the first step, then one each
+
+
+def test_noise_has_the_mean_and_the_variance_of_counts(make):
+    renderer = make({**LIVELY, "dose_e_per_px": (0.45, 0.45)}, batch=8, crop_px=64)
+    pairs = [renderer.batch(step) for step in range(12)]
+    noisy, clean = (torch.cat([p[i] for p in pairs]).double().numpy() for i in (0, 1))
+    counts = noisy * 0.45
+    assert np.abs(counts - np.rint(counts)).max() < 1e-5
+    z = (noisy - clean) / np.sqrt(clean / 0.45)
+    assert abs(z.mean()) < 4 / np.sqrt(z.size)
+    # The variance of z^2 is 2 + 1 / (expected counts).
+    assert abs((z**2).mean() - 1) < 4 * np.sqrt((2 + 1 / 0.35) / z.size)
+
+
+def test_doses_are_log_uniform_within_their_range(make):
+    renderer = make(LIVELY, batch=16, crop_px=32)
+    doses = []
+    for step in range(20):
+        for noisy in renderer.batch(step)[0]:
+            levels = np.unique(noisy.numpy().round(6))
+            doses.append(1 / levels[1])  # one electron is 1 / dose
+    assert min(doses) >= 0.2 and max(doses) <= 1.5 * (1 + 1e-5)
+    share = np.mean(np.array(doses) < np.sqrt(0.2 * 1.5))
+    assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(len(doses))
+
+
+@pytest.mark.parametrize("crop_px", [48, 200])
+def test_crops_stay_in_the_region(make, crop_px):
+    for step in range(4):
+        y, _ = places(make, LIVELY, step, crop_px=crop_px, pool=1)
+        assert y.min() > REGION_NM[0] - 1e-3
+        assert y.max() < REGION_NM[1] + 1e-3
+
+
+def test_crops_lie_everywhere_and_at_every_angle(make):
+    angles, heights = [], []
+    for step in range(25):
+        y, x = places(make, LIVELY, step, batch=4, pool=1)
+        dy = y[:, 1, 0] - y[:, 0, 0]  # one pixel down the crop
+        dx = (x[:, 1, 0] - x[:, 0, 0] + 1.2) % 2.4 - 1.2
+        pixel = np.hypot(dx, dy)
+        assert np.all((pixel > 0.0061 * 0.949) & (pixel < 0.0061 * 1.051))
+        angles += list(np.degrees(np.arctan2(dx, dy)))
+        heights += list(y.mean(axis=(1, 2)))
+    quarters = np.histogram(angles, bins=4, range=(-180, 180))[0]
+    assert quarters.min() > 10
+    assert min(heights) < 0.7 and max(heights) > 2.1
+
+
+def test_small_rotations_are_kept_small(make):
+    for step in range(6):
+        y, x = places(make, {**STILL, "rotation_deg": 15.0}, step, pool=1)
+        dx = (x[:, 1, 0] - x[:, 0, 0] + 1.2) % 2.4 - 1.2
+        angle = np.degrees(np.arctan2(dx, y[:, 1, 0] - y[:, 0, 0]))
+        assert np.abs(angle).max() < 15.2
+
+
+def test_unrotated_crop_has_the_frames_pixels(make, phase_wave, cell_nm, optics, camera):
+    lens = WaveOptics(cell_nm, optics, 300.0)
+    pixel = camera["pixel_size_nm"]
+    intensity = lens.intensity(lens.spectrum(phase_wave), 8.0)
+    through = blur(lens.grid, cell_nm, camera, pixel)
+    image = detected(intensity, through, camera["contrast_factor"])
+    mirrored = 0
+    for step in range(4):
+        clean = make(STILL, pool=1).batch(step)[1].numpy()[:, 0]
+        y, x = places(make, STILL, step, pool=1)
+        for crop, rows, columns in zip(clean, y, x, strict=True):
+            step_x = (columns[0, 1] - columns[0, 0] + 1.2) % 2.4 - 1.2
+            if step_x < 0:
+                crop, columns = crop[:, ::-1], columns[:, ::-1]
+                mirrored += 1
+            # The same pixels by exact Fourier summation, as for the evaluation frames.
+            grid = PixelGrid(lens.grid, cell_nm, pixel, (rows[0, 0], columns[0, 0]), crop.shape,
+                             tuple(2 * m for m in lens.cut))  # fmt: skip
+            assert np.abs(grid.sample(image).numpy() - crop).max() < 1e-3
+    assert 0 < mirrored < 12
+
+
+def test_jitter_of_contrast_scales_about_the_vacuum(make, camera):
+    plain = make(STILL, pool=1).image(0).numpy() - 1
+    jittered = make({**STILL, "contrast_factor_jitter": 0.3}, pool=1)
+    ratios = []
+    for number in range(6):
+        image = jittered.image(number).numpy() - 1
+        ratio = (image * plain).sum() / (plain**2).sum()
+        assert np.abs(image - ratio * plain).max() < 1e-5
+        ratios.append(ratio)
+    assert 0.7 <= min(ratios) < 0.95 and 1.05 < max(ratios) <= 1.3
+
+
+def test_spline_passes_through_the_points_of_the_image():
+    image = torch.from_numpy(np.random.default_rng(1).normal(size=(21, 16)))
+    y, x = torch.arange(21.0) / 21, torch.arange(16.0) / 16
+    # The upper and lower rows are left out: the spline is sampled as periodic along x alone.
+    inner = slice(2, 19)
+    value = sample_periodic(
+        spline_coefficients(image).float(),
+        y[inner, None].expand(17, 16),
+        x[None].expand(17, 16),
+    )[0, 0]
+    assert torch.allclose(value, image[inner].float(), atol=2e-5)
+
+
+def test_periodic_sampling_is_accurate_and_wraps():
+    # Two to nine waves in a cell of 90 to 100 points: more than the camera leaves of a frame.
+    def truth(y, x):
+        return (1 + 0.1 * np.cos(2 * np.pi * (5 * y + 7 * x)) + 0.1 * np.sin(2 * np.pi * 4 * x)
+                + 0.05 * np.cos(2 * np.pi * (9 * y - 2 * x)))  # fmt: skip
+
+    coarse = truth(np.arange(90)[:, None] / 90, np.arange(100)[None] / 100)
+    coefficients = spline_coefficients(torch.from_numpy(coarse)).float()
+    rng = np.random.default_rng(3)
+    at_y = rng.uniform(0.1, 0.9, (40, 40))
+    for first in (-0.7, 0.0, 0.7, 1.8):  # left of, inside, across and right of the cell
+        at_x = first + rng.uniform(0, 0.5, (40, 40))
+        value = sample_periodic(coefficients, torch.from_numpy(at_y), torch.from_numpy(at_x))
+        assert value.shape == (1, 1, 40, 40)
+        assert np.abs(value[0, 0].numpy() - truth(at_y, at_x)).max() < 1e-3
+
+
+def test_spline_reproduces_straight_lines_and_scipy():
+    from scipy import ndimage
+
+    rng = np.random.default_rng(4)
+    rows, columns = rng.uniform(0.2, 0.8, (2, 30, 30))
+    line = torch.arange(40.0)[:, None].expand(40, 50).contiguous()
+    value = sample_periodic(line, torch.from_numpy(rows), torch.from_numpy(columns))
+    assert np.abs(value[0, 0].numpy() - 40 * rows).max() < 1e-4
+    noise = rng.normal(size=(40, 50)).astype(np.float32)
+    expected = ndimage.map_coordinates(noise, [40 * rows, 50 * columns], order=3, prefilter=False)
+    value = sample_periodic(
+        torch.from_numpy(noise), torch.from_numpy(rows), torch.from_numpy(columns)
+    )
+    assert np.abs(value[0, 0].numpy() - expected).max() < 1e-4

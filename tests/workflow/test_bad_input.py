@@ -1,0 +1,104 @@
+"""Mistakes and mishaps: one sentence, exit code 2, nothing half-written, the rest kept."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+TINY = ("--configfile", "config/tiny.yaml")
+
+MISTAKES = {
+    "unknown key": (
+        {"tranining": {}},
+        "The configuration has the unknown key 'tranining'; did you mean 'training'?",
+    ),
+    "unknown key of a network": (
+        {"networks": {"wide": {"spec": {"scale": 3}}}},
+        "The configuration has the unknown key 'networks.wide.spec.scale'; did you mean 'scales'?",
+    ),
+    "unknown network": (
+        {"sweep": [{"networks": ["wyde"], "training_sets": ["white"], "seeds": [0]}]},
+        "The configuration is wrong: sweep names 'wyde', which is not under networks (there: "
+        "narrow, medium, wide); see config/README.md.",
+    ),
+    "unknown baseline": ({"baselines": {"gausian": {}}}, "There is no denoiser 'gausian' (did you"),
+    "negative dose": (
+        {"frames": {"doses_e_per_px": [-2, 10]}},
+        "The configuration is wrong at frames.doses_e_per_px.0 (it is -2): Input should be",
+    ),
+    "pixel size of zero": (
+        {"camera": {"pixel_size_nm": 0}},
+        "The configuration is wrong at camera.pixel_size_nm (it is 0): Input should be",
+    ),
+    "scales too deep for the crop": (
+        {"networks": {"wide": {"spec": {"scales": 4, "widths": [8] * 5}}}},
+        "The configuration is wrong: networks.wide: 4 scales with stem 4 need crops that are a "
+        "multiple of 64 px and at least 256 px, but training.crop_px is 64; use 256 or fewer",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_configuration(project, tmp_path, mistake):
+    values, sentence = MISTAKES[mistake]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    done = project.study(*TINY, str(tmp_path / "mine.yaml"))
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"lowdose: {sentence}")
+    results = project.folder / "results"
+    assert [path for path in results.rglob("*") if path.is_file()] == []
+    results.rmdir()
+
+
+def test_plain_snakemake_says_the_same(project):
+    done = project.snakemake("--dry-run", *TINY, "--config", "seeed=3")
+    assert done.returncode == 2
+    sentence = "lowdose: The configuration has the unknown key 'seeed'; did you mean 'seed'?"
+    assert sentence in done.stderr.splitlines()
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_configuration_file_that_is_not_there(project):
+    done = project.study("--configfile", "config/none.yaml")
+    assert done.returncode == 2
+    assert "config/none.yaml cannot be read; give the path of a YAML file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_truncated_wave_file_is_named_and_the_rest_is_kept(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    shard = project.folder / "results" / "waves" / "shard001.h5"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    kept = {
+        path: path.read_bytes()
+        for part in ("structures", "waves", "networks", "baselines")
+        for path in (project.folder / "results" / part).rglob("*")
+        if path.is_file()
+    }
+    done = project.study(*TINY)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("lowdose: The wave file results/waves/shard001.h5 is truncated or no ")
+    assert last.endswith("delete it and run again: results/waves/shard001.h5 alone is then made "
+                         "anew.")  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert {path: path.read_bytes() for path in kept if path.exists()} == kept
+    assert project.half_written() == []
+    # The remedy is the right one: only that shard is simulated, and the same bytes come out.
+    shard.unlink()
+    assert project.planned(*TINY, str(shard.relative_to(project.folder))) == {"simulate shard001"}
+    assert project.study(*TINY, str(shard.relative_to(project.folder))).returncode == 0
+    assert shard.read_bytes() == whole
+
+
+def test_a_file_in_the_way_of_the_results(fresh):
+    (fresh.folder / "results").mkdir()
+    (fresh.folder / "results" / "structures").write_text("in the way")
+    done = fresh.study(*TINY, "results/structures/library.extxyz")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "in the way" in done.stderr.splitlines()[-1]
+    assert (fresh.folder / "results" / "structures").read_text() == "in the way"

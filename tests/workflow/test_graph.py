@@ -1,0 +1,50 @@
+"""The job graphs of the committed studies, built but not run."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from lowdose import config
+from lowdose.stages import Study
+
+
+def expected(study):
+    """Return how many jobs of each stage a study must have."""
+    networks, baselines = len(study.networks()), len(study.config.baselines)
+    return {
+        "structures": 1,
+        "simulate": len(study.shards),
+        "frames": 1,
+        "train": networks,
+        "tune": baselines,
+        "evaluate": networks + baselines,
+        "evaluate_references": 1,
+        "summarise": 1,
+        "columns": 1,
+        "mechanism": 1,
+    }
+
+
+@pytest.mark.parametrize("name", [None, "tiny", "study", "paper"])
+def test_the_graph_is_complete(project, name):
+    files = [] if name is None else [project.folder / "config" / f"{name}.yaml"]
+    study = Study(config.load(files))
+    words = ["--configfile", f"config/{name}.yaml"] if name else ["--nocolor"]
+    jobs = project.planned(*words)
+    counts = Counter(job.split()[0] for job in jobs)
+    figures = {rule: n for rule, n in counts.items() if rule.startswith("figure_")}
+    assert set(figures.values()) == {1}
+    assert {rule: n for rule, n in counts.items() if rule not in figures} == expected(study)
+    # Nothing is left in a folder where nothing was run.
+    assert not (project.folder / "results").exists()
+    if name is None:
+        assert len(jobs) + 1 <= 30
+
+
+def test_the_studies_of_many_seeds_train_each_once(project):
+    jobs = project.planned("--configfile", "config/paper.yaml")
+    trained = {job for job in jobs if job.startswith("train ")}
+    assert {f"train paper-6,white,{seed}" for seed in (0, 1, 2)} <= trained
+    assert "train wide,black,0" in trained

@@ -1,0 +1,78 @@
+"""Kill -9 and Ctrl-C in the middle of real work, then the same bytes as without."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+TINY = ("--configfile", "config/tiny.yaml")
+SHARD = "results/waves/shard000.h5"
+NETWORK = "results/networks/wide/white/seed0"
+TRAINED = ("model.safetensors", "card.json", "history.jsonl")
+
+
+def test_a_simulation_that_is_stopped_and_killed(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    whole = (project.folder / SHARD).read_bytes()
+    (project.folder / SHARD).unlink()
+    work = project.folder / "results" / "work" / "waves"
+
+    def waves():
+        return len(list(work.glob("shard000-*/*.npy")))
+
+    # Ctrl-C in the middle of the shard.
+    process = project.start("lowdose", "run", "--cores", "2", *TINY, SHARD)
+    project.wait_until(lambda: waves() >= 2, process)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "Stopped by Ctrl-C; ./study run continues from here."
+    assert not (project.folder / SHARD).exists()
+    assert project.half_written() == []
+    kept = waves()
+    assert 2 <= kept < 12
+
+    # A power cut a little later.
+    process = project.start("lowdose", "run", "--cores", "2", *TINY, SHARD)
+    project.wait_until(lambda: waves() > kept, process)
+    project.kill(process)
+    assert not (project.folder / SHARD).exists()
+    survived = waves()
+    assert kept < survived < 12
+
+    # What is left is made, and only that.
+    done = project.study(*TINY, SHARD)
+    assert done.returncode == 0, done.stderr
+    assert (project.folder / SHARD).read_bytes() == whole
+    log = (project.folder / "results" / "logs" / "simulate" / "shard000.log").read_text()
+    made = [int(n) for n in re.findall(r"(\d+) of 12 waves, about", log.split("12 waves in")[-2])]
+    assert made[-1] == 12 - survived
+    assert not any(work.iterdir())
+
+
+def test_a_training_that_is_killed(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    folder = project.folder / NETWORK
+    whole = {name: (folder / name).read_bytes() for name in TRAINED}
+    for path in folder.iterdir():
+        path.unlink()
+    log = project.folder / "results" / "logs" / "train" / "wide.white.seed0.log"
+    log.unlink()
+    target = f"{NETWORK}/model.safetensors"
+    process = project.start("lowdose", "run", "--cores", "2", *TINY, target)
+    project.wait_until(lambda: log.is_file() and "step 100 of 300" in log.read_text(), process)
+    project.kill(process)
+    state = project.folder / "results" / "work" / "training" / "wide.white.seed0"
+    assert (state / "state.safetensors").is_file()
+    assert "step 300 of 300" not in log.read_text()
+    assert not any((folder / name).exists() for name in TRAINED)
+
+    done = project.study(*TINY, target)
+    assert done.returncode == 0, done.stderr
+    for name in TRAINED:
+        assert (folder / name).read_bytes() == whole[name], name
+    # It went on from its state: each hundred steps were reported once, over both pieces.
+    assert re.findall(r"step (\d+) of 300", log.read_text()) == ["100", "200", "300"]
+    assert not state.exists()
+    # Times are in a file of their own, and add up.
+    assert (folder / "timing.jsonl").is_file()
