@@ -9,6 +9,7 @@ Python from conda-forge, is not run here.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from lowdose.cli._watched import copy_of_project
 from lowdose.environments import DIRECT
 from lowdose.stages import ENVIRONMENT
 
@@ -44,20 +46,13 @@ def build(stage: str, folder: Path) -> Path:
     return environment / "bin"
 
 
-def copy_of_project(target: Path) -> Path:
-    """Copy the files that git knows or would add into `target`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    return target
+def rules_of(stage: str) -> list[str]:
+    """Return the names of the rules that run in a stage's environment."""
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "workflow/rules").glob("*.smk"))
+    names = re.findall(r"^(?:rule|use rule \w+ as) (\w+)(?::| with:)", text, re.MULTILINE)
+    commands = [command for command, name in ENVIRONMENT.items() if name == stage]
+    # figure_dose calls the command `figure`, evaluate_references `evaluate`.
+    return [n for n in names if any(n == c or n.startswith(f"{c}_") for c in commands)]
 
 
 def run_stage(stage: str, programs: Path, project: Path) -> None:
@@ -67,8 +62,7 @@ def run_stage(stage: str, programs: Path, project: Path) -> None:
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project / "workflow")}
     environment.pop("VIRTUAL_ENV", None)
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "all", "--quiet", "host", "reason"]
-    rules = [command for command, name in ENVIRONMENT.items() if name == stage]
-    snakemake += ["--configfile", "config/tiny.yaml", "--until", *rules]
+    snakemake += ["--configfile", "config/tiny.yaml", "--until", *rules_of(stage)]
     subprocess.run(snakemake, cwd=project, env=environment, check=True)
 
 

@@ -27,8 +27,8 @@ def simulate_shard(
     """Simulate the waves of `spec` and write them as one shard.
 
     Each finished wave is kept in `work` until the shard is written, under a fingerprint of
-    parameters, structures and code: a killed run loses one wave at most, and never continues
-    with waves of other parameters.
+    parameters, structures and code: a killed run loses the structure in
+    progress at most, and never continues with waves of other parameters.
 
     Parameters
     ----------
