@@ -107,7 +107,7 @@ def test_the_shards_hold_every_model_once():
     one = study()
     models = [m for s in one.shards for m in one.spec("simulate", shard=s)["models"]]
     assert sorted(models) == sorted(m.model_id for m in plan.plan(one.values["structures"]))
-    assert len(set(models)) == len(models) == 24
+    assert len(set(models)) == len(models) == 16
     assert one.shards == ["shard000", "shard001"]
 
 

@@ -22,7 +22,7 @@ def test_a_simulation_that_is_stopped_and_killed(finished, tmp_path):
 
     # Ctrl-C in the middle of the shard.
     process = project.start("lowdose", "run", "--cores", "2", *TINY, SHARD)
-    project.wait_until(lambda: waves() >= 2, process)
+    project.wait_until(lambda: waves() >= 1, process)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -30,7 +30,7 @@ def test_a_simulation_that_is_stopped_and_killed(finished, tmp_path):
     assert not (project.folder / SHARD).exists()
     assert project.half_written() == []
     kept = waves()
-    assert 2 <= kept < 12
+    assert 1 <= kept < 8
 
     # A power cut a little later.
     process = project.start("lowdose", "run", "--cores", "2", *TINY, SHARD)
@@ -38,15 +38,15 @@ def test_a_simulation_that_is_stopped_and_killed(finished, tmp_path):
     project.kill(process)
     assert not (project.folder / SHARD).exists()
     survived = waves()
-    assert kept < survived < 12
+    assert kept < survived < 8
 
     # What is left is made, and only that.
     done = project.study(*TINY, SHARD)
     assert done.returncode == 0, done.stderr
     assert (project.folder / SHARD).read_bytes() == whole
     log = (project.folder / "results" / "logs" / "simulate" / "shard000.log").read_text()
-    made = [int(n) for n in re.findall(r"(\d+) of 12 waves, about", log.split("12 waves in")[-2])]
-    assert made[-1] == 12 - survived
+    made = [int(n) for n in re.findall(r"(\d+) of 8 waves, about", log.split("8 waves in")[-2])]
+    assert made[-1] == 8 - survived
     assert not any(work.iterdir())
 
 
@@ -61,9 +61,11 @@ def test_a_training_that_is_killed(finished, tmp_path):
     target = f"{NETWORK}/model.safetensors"
     process = project.start("lowdose", "run", "--cores", "2", *TINY, target)
     project.wait_until(lambda: log.is_file() and "step 100 of 300" in log.read_text(), process)
-    project.kill(process)
+    # From a state that was saved after the first validation.
     state = project.folder / "results" / "work" / "training" / "wide.white.seed0"
-    assert (state / "state.safetensors").is_file()
+    saved = (state / "state.safetensors").stat().st_mtime_ns
+    project.wait_until(lambda: (state / "state.safetensors").stat().st_mtime_ns > saved, process)
+    project.kill(process)
     assert "step 300 of 300" not in log.read_text()
     assert not any((folder / name).exists() for name in TRAINED)
 

@@ -46,7 +46,7 @@ COST = {
     "simulation.slice_thickness_nm": "grows as its inverse",
     "frames.realisations": "0.2 s a frame and denoiser",
     "frames.doses_e_per_px": "0.2 s a frame, realisation and denoiser",
-    "training.steps": "0.04 to 0.1 s a step of batch 4, crop 256",
+    "training.steps": "0.15 to 0.4 s of one core a step (batch 4, crop 256)",
     "training.crop_px": "grows as its square",
     "training.batch": "grows with it",
     "tuning_trials": "up to 1 s a trial",

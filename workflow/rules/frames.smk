@@ -12,7 +12,7 @@ rule frames:
         "results/logs/frames.jsonl"
     conda:
         "../../envs/frames.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=30,

@@ -12,10 +12,13 @@ rule train:
         "results/logs/train/{network}.{training_set}.seed{seed}.log",
     benchmark:
         "results/logs/train/{network}.{training_set}.seed{seed}.jsonl"
+    # Long trainings first, before what can be done beside them.
+    priority: lambda wildcards: study.config.training_of(wildcards.network).steps
     conda:
         "../../envs/train.yaml"
-    # Part of the result: another number of threads is another order of floating-point sums.
-    threads: 2
+    # One thread: the order of floating-point sums, and so every bit of the weights, is then the
+    # same on any number of cores, and trainings run side by side without loss.
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=240,
