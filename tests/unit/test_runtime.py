@@ -126,3 +126,16 @@ def test_threads_are_fixed_for_every_library(monkeypatch):
     assert os.environ["OMP_DYNAMIC"] == os.environ["MKL_DYNAMIC"] == "FALSE"
     with pytest.raises(UserError, match="--threads is 0; give 1 or more"):
         fix_threads(0)
+
+
+def test_torch_is_deterministic_and_does_not_load_its_compiler():
+    code = (
+        "import sys, torch; from lowdose.runtime import fix_torch; fix_torch(1); "
+        "print(torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), "
+        "'torch._inductor' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(lowdose.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["True", "1", "False"], done.stderr

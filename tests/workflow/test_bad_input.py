@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import yaml
 
@@ -89,16 +92,63 @@ def test_a_truncated_wave_file_is_named_and_the_rest_is_kept(finished, tmp_path)
     assert project.half_written() == []
     # The remedy is the right one: only that shard is simulated, and the same bytes come out.
     shard.unlink()
-    assert project.planned(*TINY, str(shard.relative_to(project.folder))) == {"simulate shard001"}
-    assert project.study(*TINY, str(shard.relative_to(project.folder))).returncode == 0
+    target = str(shard.relative_to(project.folder))
+    assert project.planned(target, *TINY) == {"simulate shard001"}
+    assert project.study(target, *TINY).returncode == 0
     assert shard.read_bytes() == whole
 
 
 def test_a_file_in_the_way_of_the_results(fresh):
     (fresh.folder / "results").mkdir()
     (fresh.folder / "results" / "structures").write_text("in the way")
-    done = fresh.study(*TINY, "results/structures/library.extxyz")
+    done = fresh.study("results/structures/library.extxyz", *TINY)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "in the way" in done.stderr.splitlines()[-1]
     assert (fresh.folder / "results" / "structures").read_text() == "in the way"
+
+
+@pytest.fixture
+def mounted(fresh):
+    """A function that runs a study whose results lie on a file system of their own."""
+    (fresh.folder / "results").mkdir()
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+
+    def run(options, *words):
+        script = f'mount -t tmpfs -o {options} none results && exec "$@"'
+        command = [*inside, script, "sh", sys.executable, "-m", "lowdose", "run", "--cores", "2"]
+        return subprocess.run(
+            [*command, *words],
+            cwd=fresh.folder,
+            env=fresh.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    try:
+        possible = subprocess.run([*inside, "mount -t tmpfs none /mnt"], capture_output=True)
+    except FileNotFoundError:
+        possible = None
+    if possible is None or possible.returncode:
+        pytest.skip("this machine lets no user mount a file system")
+    return run
+
+
+def test_a_read_only_results_folder(mounted):
+    done = mounted("ro", *TINY)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lowdose: ")
+    assert "results cannot be written; make the folder writable, or run in a copy" in line
+
+
+def test_a_full_disk(mounted):
+    done = mounted("size=200k", "results/structures/library.extxyz", *TINY)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        "lowdose: The disk is full while writing results/structures/library.extxyz; free some "
+        "space and run again (finished results are kept)."
+    )
+    assert "Traceback" not in done.stderr

@@ -2,8 +2,8 @@ rule tune:
     input:
         "results/frames/validation.h5",
     output:
-        "results/baselines/{baseline}/tuned.json",
-        "results/baselines/{baseline}/trials.csv",
+        tuned="results/baselines/{baseline}/tuned.json",
+        trials="results/baselines/{baseline}/trials.csv",
     log:
         "results/logs/tune/{baseline}.log",
     benchmark:
@@ -20,4 +20,4 @@ rule tune:
         libraries=study.libraries_of("tune"),
     shell:
         "python -m lowdose --threads {threads} tune --spec {params.spec:q}"
-        " --output {output[0]:q} 2> {log:q}"
+        " --output {output.tuned:q} 2> {log:q}"

@@ -4,10 +4,10 @@ rule train:
         validation="results/frames/validation.h5",
         waves=expand("results/waves/{shard}.h5", shard=study.shards),
     output:
-        "results/networks/{network}/{training_set}/seed{seed}/model.safetensors",
-        "results/networks/{network}/{training_set}/seed{seed}/card.json",
-        "results/networks/{network}/{training_set}/seed{seed}/history.jsonl",
-        "results/networks/{network}/{training_set}/seed{seed}/timing.jsonl",
+        weights="results/networks/{network}/{training_set}/seed{seed}/model.safetensors",
+        card="results/networks/{network}/{training_set}/seed{seed}/card.json",
+        history="results/networks/{network}/{training_set}/seed{seed}/history.jsonl",
+        timing="results/networks/{network}/{training_set}/seed{seed}/timing.jsonl",
     log:
         "results/logs/train/{network}.{training_set}.seed{seed}.log",
     benchmark:
@@ -28,4 +28,4 @@ rule train:
         libraries=study.libraries_of("train"),
     shell:
         "python -m lowdose --threads {threads} train --spec {params.spec:q}"
-        " --waves {input.waves:q} --output $(dirname {output[0]:q}) 2>> {log:q}"
+        " --waves {input.waves:q} --output $(dirname {output.weights:q}) 2>> {log:q}"

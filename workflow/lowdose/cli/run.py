@@ -276,6 +276,11 @@ class _Run:
             raise UserError(
                 "The disk is full; free some space and run again (finished results are kept)."
             )
+        if match := re.search(r"NotADirectoryError: .*'(.+?)'", text):
+            raise UserError(
+                f"{match[1]} cannot be written because a file is in the way where one of its "
+                "folders should be; move it aside and run again."
+            )
         if "Read-only file system" in text or "Permission denied" in text:
             raise UserError(
                 f"{self.folder} or a folder in it cannot be written ({self._last_sentence()}); "

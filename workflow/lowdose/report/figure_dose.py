@@ -51,14 +51,16 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, spec: Mapping) -> None:
     for k, name in enumerate(present):
         rows = table[table["denoiser"] == name].sort_values("dose_e_per_px")
         # Moved sideways by a few per cent, or the intervals would lie on top of each other.
-        x = rows["dose_e_per_px"] * 1.018 ** (k - (len(present) - 1) / 2)
+        x = rows["dose_e_per_px"] * 1.03 ** (k - (len(present) - 1) / 2)
         value = rows[metric]
         error = [(value - rows[f"{metric}_low"]).clip(lower=0),
                  (rows[f"{metric}_high"] - value).clip(lower=0)]  # fmt: skip
-        axes.errorbar(x, value, yerr=error, elinewidth=0.8, lw=1.3, **look[name])
+        _, caps, bars = axes.errorbar(x, value, yerr=error, elinewidth=0.8, lw=1.3, **look[name])
+        for part in (*caps, *bars):  # with few shapes they are long: the values come first
+            part.set_alpha(0.4)
         ends.append(float(value.iloc[-1]))
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlim(doses.min() / 1.2, doses.max() * 1.2)
+    axes.set_xlim(doses.min() / 1.25, doses.max() * 1.25)
     axes.xaxis.set_major_locator(FixedLocator(list(doses)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -66,6 +68,6 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, spec: Mapping) -> None:
     axes.grid(axis="y")
     axes.set_xlabel("dose [electrons per pixel in vacuum]")
     end_labels(
-        axes, doses.max() * 1.2, np.nan_to_num(ends), [names[n] for n in present],
+        axes, doses.max() * 1.25, np.nan_to_num(ends), [names[n] for n in present],
         [look[n]["color"] for n in present],
     )  # fmt: skip
