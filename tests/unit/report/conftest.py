@@ -107,7 +107,8 @@ def inputs(tmp_path_factory, spec):
     llr = np.linspace(-2, 6, len(surface))
     pd.DataFrame(
         {"frame": 1, "x_nm": surface["x_nm"], "y_nm": surface["y_nm"], "llr_total": llr,
-         "llr_per_pixel": llr / 20, "n_pixels": 20, "e_value": np.exp(llr), "p_value": np.exp(-np.abs(llr)), "supported_e": llr > 5,
+         "llr_per_pixel": llr / 20, "n_pixels": 20, "e_value": np.exp(llr),
+         "p_value": np.exp(-np.abs(llr)), "supported_e": llr > 5,
          "supported": llr > 1, "true": True, "site": surface["site"]}
     ).to_parquet(folder / "likelihood.parquet")  # fmt: skip
     with h5py.File(folder / "filters.h5", "w") as file:

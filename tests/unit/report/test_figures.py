@@ -138,6 +138,7 @@ def test_likelihood_verdict_counts_the_supported_columns(inputs, spec):
         "strongest evidence for one column: p = 0.003, e = 160; by e-BH at 5 %, which holds under "
         "any dependence: 1"
     )
+    assert evidence(strong[:0], 0.05) == "the network shows none in this frame"
     assert verdict(1, 9, 0.1) == (
         "1 of 9 surface columns is supported by the counts at 10 % false discoveries"
     )
@@ -185,3 +186,13 @@ def test_the_csv_holds_six_digits(tmp_path):
         figure = plt.figure(figsize=(1, 1))
         save(figure, pd.DataFrame({"a": [1 / 3], "b": ["x"]}), tmp_path, "t")
     assert (tmp_path / "t.csv").read_text() == "a,b\n0.333333,x\n"
+
+
+def test_likelihood_draws_a_frame_without_surface_columns(inputs, spec, tmp_path):
+    none = inputs.likelihood().iloc[:0]
+    none.to_parquet(tmp_path / "likelihood.parquet")
+    bare = dataclasses.replace(inputs, columns=tmp_path / "likelihood.parquet")
+    figure, table = draw("likelihood", bare, spec)
+    assert len(table) == 0
+    said = [text.get_text() for text in figure.texts]
+    assert "0 of 0 surface columns are supported by the counts at 5 % false discoveries" in said

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from lowdose.report.inputs import Inputs
 from lowdose.report.shown_frame import choose_frame, grey_limits, particle_crop
 from lowdose.report.style import RING, WIDTH_IN, ring, scale_bar, show_image, titles
-from lowdose.runtime import UserError
 
 RADIUS_NM = 0.085
 MAP = "RdBu"  # red: against an atom, blue: for it
@@ -24,15 +23,11 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     frames, table = inputs.frame_set(), inputs.likelihood()
     frame, x, y, vacancy = choose_frame(frames)
     here = table[table["frame"] == frame].reset_index(drop=True)
-    if here.empty:
-        raise UserError(
-            f"{inputs.columns} has no surface column in test frame {frame}; train "
-            f"{spec['widest']} for more steps."
-        )
     clean, pixel = frames.clean[frame], frames.pixel_size_nm
     crop = particle_crop(frames, frame)
     low, high = grey_limits(crop.of(clean))
-    reach = max(float(here["llr_total"].abs().max()), 1e-9)
+    # A poorly trained network may show no surface column at all: then there is no ring.
+    reach = max(float(here["llr_total"].abs().max()), 1e-9) if len(here) else 1.0
     norm = TwoSlopeNorm(0.0, -reach, reach)
     colour = plt.get_cmap(MAP)
 
@@ -91,6 +86,8 @@ def verdict(supported: int, detected: int, rate: float | None) -> str:
 
 def evidence(columns: pd.DataFrame, rate: float) -> str:
     """Say how strong the evidence is, and what the stricter test leaves of it."""
+    if columns.empty:
+        return "the network shows none in this frame"
     strict = int(columns["supported_e"].sum())
     return (
         f"strongest evidence for one column: p = {columns['p_value'].min():.2g}, "
