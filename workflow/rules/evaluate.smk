@@ -53,19 +53,19 @@ rule summarise:
         report(
             "results/tables/results.csv",
             caption="../report/results.rst",
-            category="Tables",
+            category="6 Tables",
             labels={"table": "results, as CSV"},
         ),
         report(
             "results/tables/comparisons.csv",
             caption="../report/comparisons.rst",
-            category="Tables",
+            category="6 Tables",
             labels={"table": "paired comparisons, as CSV"},
         ),
         report(
             "results/tables/results.html",
             caption="../report/results.rst",
-            category="Tables",
+            category="6 Tables",
             labels={"table": "results"},
         ),
         "results/tables/index.csv",
