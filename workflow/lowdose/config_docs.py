@@ -25,7 +25,7 @@ INTRODUCTION = """\
 
 | file | what | cost on two cores |
 |---|---|---|
-| `config.yaml` | the whole chain, three networks, four baselines | about 10 minutes |
+| `config.yaml` | the whole chain, three networks, four baselines | about 8 minutes |
 | `study.yaml` | receptive fields, training geometries, more shapes and doses | hours, resumable |
 | `paper.yaml` | 101 shapes, 855 models, 17,955 images, the paper's networks | a cluster with GPUs |
 | `tiny.yaml` | the same job graph on toy sizes, for tests; meaningless results | about a minute |

@@ -10,12 +10,12 @@ from pathlib import Path
 
 # Seconds of one job on two cores, for a folder that has not measured its own yet.
 FIRST_GUESS = {
-    "structures": 8,
-    "simulate": 30,
-    "frames": 15,
-    "train": 105,
-    "tune": 20,
-    "evaluate": 20,
+    "structures": 5,
+    "simulate": 57,
+    "frames": 12,
+    "train": 170,
+    "tune": 15,
+    "evaluate": 25,
     "columns": 15,
     "mechanism": 15,
     "all": 0,
