@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     jitter = training_set["scale_jitter"]
     card = {
         "name": spec["name"],
-        "denoiser": f"{spec['name']}.{training_set['name']}.seed{spec['seed']}",
+        "denoiser": full_name,
         "architecture": spec["network"],
         "parameters": parameter_count(network),
         "receptive_field_px": field,
