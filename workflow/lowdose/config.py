@@ -10,114 +10,24 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lowdose.config_networks import NetworkSpec, crop_problem
+from lowdose.config_world import (
+    Camera,
+    Contrast,
+    Defect,
+    Family,
+    Name,
+    NotNegative,
+    Optics,
+    Positive,
+    Range,
+    Simulation,
+    Strict,
+    Structures,
+)
 from lowdose.runtime import UserError
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Range = tuple[float, float]
-Family = Literal["PtNp1", "PtNp2", "PtNp3", "PtNp4"]
-Defect = Literal["D0", "D1", "D2", "Dh", "Ds"]
-Contrast = Literal["white", "black", "intermediate", "all"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-
-
-class Strict(BaseModel):
-    """A section: unknown keys are refused, values are fixed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Structures(Strict):
-    """Atoms: shapes, defects, thickness and tilt of the model library."""
-
-    base_shapes: dict[Family, Annotated[int, Field(ge=1, le=26)]] = Field(
-        description="number of base shapes (sizes and centrings) of each family"
-    )
-    defects: dict[Family, list[Defect]] = Field(
-        description="surface defects of each family: D0 none, D1 one column removed, D2 two, "
-        "Dh one halved, Ds an adatom column"
-    )
-    size_nm: Range = Field(description="smallest and largest particle width [nm]")
-    thickness_quota: dict[Annotated[int, Field(ge=2, le=200)], Annotated[int, Field(ge=1)]] = Field(
-        description="models for each support thickness in (220) layers (16, 21, 26, 31 are "
-        "nominally 3, 4, 5, 6 nm); filled in rounds over the base shapes, one tilt a round"
-    )
-    tilts_deg: list[tuple[float, float]] = Field(
-        min_length=1, description="tilts [degrees] that shift columns along x and along y"
-    )
-    particle_lattice_nm: Positive = Field(0.392, description="lattice constant of Pt [nm]")
-    support_lattice_nm: Positive = Field(0.5411, description="lattice constant of CeO2 [nm]")
-    interface_gap_nm: Positive = Field(
-        0.23, description="height of the lowest Pt layer above the top O layer [nm]"
-    )
-    periods: int = Field(8, ge=3, le=40, description="lateral periods of the support (0.663 nm)")
-    trilayers: int = Field(5, ge=1, le=20, description="height of the support in O-Ce-O layers")
-    cell_height_nm: Positive = Field(5.0, description="height of the cell [nm]")
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Structures:
-        if not 0.8 <= self.size_nm[0] <= self.size_nm[1] <= 10:
-            raise ValueError("size_nm must be a range between 0.8 and 10 nm, smallest first")
-        for tilt in self.tilts_deg:
-            if max(map(abs, tilt)) > 6:
-                raise ValueError(
-                    f"tilts_deg has {tilt}: above 6° the small-angle propagator is not valid; "
-                    "the largest that works is 6"
-                )
-        if len(set(self.tilts_deg)) < len(self.tilts_deg):
-            raise ValueError("tilts_deg lists a tilt twice")
-        missing = set(self.base_shapes) - set(self.defects)
-        if missing:
-            raise ValueError(f"defects lacks the family {sorted(missing)[0]}")
-        return self
-
-
-class Simulation(Strict):
-    """Exit waves by multislice (abTEM)."""
-
-    energy_kev: Positive = Field(300.0, description="beam energy [keV]")
-    grid: int = Field(512, ge=64, le=4096, description="points of the wave along each side")
-    slice_thickness_nm: Positive = Field(0.2, le=1.0, description="multislice slice [nm]")
-    parametrization: Literal["lobato", "kirkland"] = Field(
-        "lobato", description="scattering factors"
-    )
-    debye_waller_nm: dict[str, NotNegative] = Field(
-        {"Pt": 0.0064, "Ce": 0.0057, "O": 0.0076},
-        description="rms thermal displacement along one axis of each element [nm]; "
-        "B = 8 pi^2 u^2 is 0.32, 0.26 and 0.46 Å^2 at room temperature",
-    )
-    models_per_shard: int = Field(32, ge=1, le=500, description="models in one file and job")
-
-
-class Optics(Strict):
-    """Aberrations and coherence of the microscope."""
-
-    c3_um: float = Field(-13.0, description="third-order spherical aberration C3 [µm]")
-    c5_mm: float = Field(5.0, description="fifth-order spherical aberration C5 [mm]")
-    focal_spread_nm: NotNegative = Field(4.0, description="focal spread, half width at 1/e [nm]")
-    convergence_mrad: NotNegative = Field(
-        0.2, description="beam convergence, half angle at 1/e [mrad]"
-    )
-
-
-class Camera(Strict):
-    """From the image intensity to expected counts."""
-
-    pixel_size_nm: Annotated[float, Field(gt=0, le=0.05)] = Field(
-        0.0061, description="pixel size at the specimen [nm]"
-    )
-    mtf_nyquist: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.5, description="modulation transfer at the camera's Nyquist frequency (Gaussian MTF)"
-    )
-    vibration_nm: NotNegative = Field(
-        0.02, description="residual vibration, rms along one axis [nm]"
-    )
-    contrast_factor: Annotated[float, Field(gt=0, le=2)] = Field(
-        0.47, description="contrast of experiment over simulation (Stobbs), about the vacuum"
-    )
 
 
 class Frames(Strict):
@@ -147,6 +57,42 @@ class Frames(Strict):
         if self.reference_dose_e_per_px not in self.doses_e_per_px:
             raise ValueError("doses_e_per_px must contain reference_dose_e_per_px")
         return self
+
+
+class Shifted(Strict):
+    """The set that no network is trained on: the stand-in for experiment."""
+
+    shapes: int = Field(
+        0, ge=0, description="test shapes of which the shifted set is made (0: no such set)"
+    )
+    c1_nm: list[float] = Field([8.0], min_length=1, description="defocus C1 [nm]")
+    phonon_configurations: int = Field(
+        8, ge=1, le=200, description="frozen-phonon configurations of the shift `phonons`"
+    )
+    c3_um: float = Field(-9.0, description="C3 of the shift `optics` [µm]")
+    c12_nm: NotNegative = Field(2.0, description="twofold astigmatism of the shift `optics` [nm]")
+    c21_nm: NotNegative = Field(60.0, description="axial coma of the shift `optics` [nm]")
+    c23_nm: NotNegative = Field(40.0, description="threefold astigmatism there [nm]")
+    mtf_nyquist: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.25, description="modulation transfer at Nyquist of the shift `camera`"
+    )
+    contrast_factor: Annotated[float, Field(gt=0, le=2)] = Field(
+        0.33, description="contrast factor of the shift `camera`"
+    )
+    drift_nm: Positive = Field(
+        0.08, description="drift within the exposure of the shift `drift` [nm]"
+    )
+    carbon_nm: Positive = Field(
+        1.0, description="thickness of the amorphous carbon of the shift `contamination` [nm]"
+    )
+    shift_nm: NotNegative = Field(
+        0.12,
+        le=0.5,
+        description="largest lateral shift on the support of the shift `registry` [nm]",
+    )
+    rotation_deg: NotNegative = Field(
+        2.0, le=5.0, description="largest rotation of the shift `registry` [degrees]"
+    )
 
 
 class TrainingSet(Strict):
@@ -239,6 +185,7 @@ class Config(Strict):
     optics: Optics = Optics()
     camera: Camera = Camera()
     frames: Frames
+    shifted: Shifted = Shifted()
     training_sets: dict[Name, TrainingSet] = Field(min_length=1, description="by name")
     training: Training = Training()
     networks: dict[Name, Network] = Field(min_length=1, description="by name")
@@ -248,6 +195,17 @@ class Config(Strict):
     )
     tuning_trials: int = Field(12, ge=1, description="trials of a baseline's tuning")
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _elements_vibrate(self) -> Config:
+        structures = self.structures
+        for element in (structures.particle_element, structures.support_cation, "O"):
+            if element not in self.simulation.debye_waller_nm:
+                raise ValueError(
+                    f"simulation.debye_waller_nm lacks {element}; add its rms displacement in nm "
+                    "(0 for none)"
+                )
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

@@ -59,6 +59,7 @@ SECTIONS = (
     ("optics", configuration.Optics),
     ("camera", configuration.Camera),
     ("frames", configuration.Frames),
+    ("shifted", configuration.Shifted),
     ("training_sets.NAME", configuration.TrainingSet),
     ("training", configuration.Training),
     ("networks.NAME", configuration.Network),

@@ -20,6 +20,7 @@ CARRIED_BY_THE_SPEC = frozenset(
         "lowdose.config",
         "lowdose.config_errors",
         "lowdose.config_networks",
+        "lowdose.config_world",
         "lowdose.environments",
         "lowdose.provenance",
         "lowdose.stages",

@@ -19,7 +19,7 @@ def scattering(wave: np.ndarray) -> np.ndarray:
 
 def test_vacuum_is_one_and_stays_one(simulation, optics):
     empty = Atoms(cell=[30, 24, 20], pbc=[True, False, False])
-    for wave in exit_waves(empty, [(0, 0), (4, 0)], {**simulation, "grid": 128}):
+    for wave in exit_waves(empty, [(0, 0), (4, 0)], {**simulation, "grid": 160}):
         assert np.abs(np.abs(wave) ** 2 - 1).max() < 1e-5
         lens = WaveOptics((2.4, 3.0), optics, 300.0)
         for c1 in (0.0, 9.0, 20.0):
@@ -53,13 +53,14 @@ def test_marker_appears_where_its_coordinates_say(simulation, locate):
     cell = np.array([30.0, 24.0])
     marker = Atoms(f"Pt{len(F_MARKER)}", positions=np.column_stack([F_MARKER, np.full(5, 2.0)]),
                    cell=[*cell, 4.0], pbc=[True, False, False])  # fmt: skip
-    wave = exit_waves(marker, [(0, 0)], {**simulation, "grid": 256})[0]
-    step = (2.4 / 256, 3.0 / 256)
+    wave = exit_waves(marker, [(0, 0)], {**simulation, "grid": 384})[0]
+    step = tuple(length / n for length, n in zip((2.4, 3.0), wave.shape, strict=True))
     expected = np.column_stack([24.0 - F_MARKER[:, 1], F_MARKER[:, 0]]) / 10
     assert np.abs(locate(scattering(wave), step, expected, 1) - expected).max() < 0.002
     # An F: its upper bar is nearer to row 0 than its foot, and reaches to the right.
     strength = scattering(wave)
-    upper, lower = strength[:128].sum(), strength[128:].sum()
+    middle = len(strength) // 2
+    upper, lower = strength[:middle].sum(), strength[middle:].sum()
     assert upper > 2 * lower
 
 

@@ -1,41 +1,20 @@
-"""Exit waves by multislice, with abTEM."""
+"""Exit waves by multislice, in image orientation."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
 
-# abTEM reads the user's own configuration when it is imported; the study must not depend on it.
-os.environ["ABTEM_CONFIG"] = os.path.join(tempfile.gettempdir(), "lowdose-no-abtem-configuration")
+from lowdose.imaging.abtem_engine import abtem_multislice, fixed_abtem
+from lowdose.imaging.multislice import multislice
+from lowdose.runtime import UserError
 
-import abtem
-from abtem.multislice import FresnelPropagator
-from abtem.parametrizations import KirklandParametrization, LobatoParametrization
+__all__ = ["exit_waves", "fixed_abtem", "to_image"]
 
-PARAMETRIZATIONS = {"lobato": LobatoParametrization, "kirkland": KirklandParametrization}
-
-
-@contextlib.contextmanager
-def fixed_abtem() -> Iterator[None]:
-    """Fix what would change abTEM's numbers from machine to machine or run to run.
-
-    FFTW's measured plans depend on timing, and so do the last bits of the wave; its estimated
-    plans do not, but at 512 x 512 they take 28 ms where pocketfft takes 9 (one core).
-    """
-    settings = {
-        "device": "cpu",
-        "precision": "float32",
-        "fft": "numpy",
-        "dask.lazy": False,
-        "diagnostics.progress_bar": False,
-    }
-    with abtem.config.set(settings):
-        yield
+ENGINES = {"torch": multislice, "abtem": abtem_multislice}
+LARGEST_TILT_DEG = 6.0  # beyond it the propagator's small-angle form is not valid
 
 
 def to_image(array: np.ndarray) -> np.ndarray:
@@ -63,8 +42,8 @@ def exit_waves(
     """Simulate the exit waves of one structure at several crystal tilts.
 
     The potential is that of independent atoms, smeared by the Debye-Waller factor of each
-    element; the tilt is applied by the Fresnel propagator, which keeps the periodic support
-    whole (rotated atoms would not fit their cell).
+    element or displaced as frozen phonons; the tilt is applied by the Fresnel propagator, which
+    keeps the periodic support whole (rotated atoms would not fit their cell).
 
     Parameters
     ----------
@@ -78,30 +57,19 @@ def exit_waves(
     Returns
     -------
     array (tilt, y, x), complex64
-        Exit waves in image orientation, 1 in vacuum.
+        Exit waves in image orientation, 1 in vacuum; (tilt, configuration, y, x) if
+        ``phonon_configurations`` is not 0.
+
+    Raises
+    ------
+    UserError
+        If a tilt is larger than 6°.
     """
-    parametrization = PARAMETRIZATIONS[simulation["parametrization"]](
-        sigmas={k: 10 * v for k, v in simulation["debye_waller_nm"].items() if v > 0}
-    )
-    with fixed_abtem():
-        potential = abtem.Potential(
-            atoms,
-            gpts=simulation["grid"],
-            slice_thickness=simulation["slice_thickness_nm"] * 10,
-            parametrization=parametrization,
-            projection="infinite",
-        ).build(lazy=False)
-        waves = []
-        for tilt in tilts_deg:
-            plane = abtem.PlaneWave(
-                energy=simulation["energy_kev"] * 1e3,
-                normalize=False,
-                # A positive tilt carries the wave to positive x (y) as it goes down the cell.
-                tilt=tuple(1e3 * np.deg2rad(t) for t in tilt),
+    for tilt in tilts_deg:
+        if max(map(abs, tilt)) > LARGEST_TILT_DEG:
+            raise UserError(
+                f"The tilt {tuple(tilt)} is beyond the propagator's validity; the largest that "
+                f"works is {LARGEST_TILT_DEG:g}° (structures.tilts_deg)."
             )
-            wave = plane.multislice(potential, lazy=False)
-            # A slice scatters at its entrance and is crossed afterwards: atoms seem half a slice
-            # too high, so that a tilt carries them too far (0.007 nm at 4° and 0.2 nm slices).
-            half = potential.slice_thickness[-1] / 2
-            waves.append(to_image(FresnelPropagator().propagate(wave, -half).array))
-    return np.stack(waves).astype(np.complex64)
+    waves = to_image(ENGINES[simulation.get("engine", "torch")](atoms, tilts_deg, simulation))
+    return waves if simulation.get("phonon_configurations", 0) else waves[:, 0]
