@@ -3,6 +3,7 @@ rule structures:
         "results/structures/library.extxyz",
         "results/structures/columns.parquet",
         "results/structures/models.csv",
+        "results/structures/pairs.csv",
     log:
         "results/logs/structures.log",
     benchmark:

@@ -83,3 +83,22 @@ def test_rows_name_everything(library):
     tilt = f"x{first['tilt_x_deg']:g}y{first['tilt_y_deg']:g}"
     assert first["structure_id"] == f"PtNp1a-D0-{first['layers']}L"
     assert first["model_id"] == f"{first['structure_id']}-{tilt}"
+
+
+def test_blanks_follow_the_quota_over_thicknesses_and_tilts(library):
+    with_blanks = {**library, "blanks": {"vacuum": 5, "support": 36}}
+    models = plan(with_blanks)
+    assert models[:855] == plan(library)
+    blanks = models[855:]
+    assert Counter(m.base_shape for m in blanks) == {"support": 36, "vacuum": 5}
+    assert {(m.family, m.defect) for m in blanks} == {("support", "D0"), ("vacuum", "D0")}
+    # 36 models of four thicknesses at nine tilts: every combination once.
+    support = [(m.layers, m.tilt_x_deg, m.tilt_y_deg) for m in blanks if m.family == "support"]
+    assert len(set(support)) == 36
+    # Five: thicknesses in turn, and the tilt moves on with each.
+    vacuum = {(m.layers, m.tilt_x_deg) for m in blanks if m.family == "vacuum"}
+    assert vacuum == {(16, 0), (21, 1), (26, 2), (31, 3), (16, 1)}
+    assert [m for piece in shards(with_blanks, 50) for m in piece] == models
+    assert len(base_shapes(with_blanks)) == 29
+    with pytest.raises(UserError, match=r"asks for 37 models of vacuum.*; 36 works"):
+        plan({**library, "blanks": {"vacuum": 37}})

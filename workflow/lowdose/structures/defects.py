@@ -1,125 +1,164 @@
 """Surface defects of a particle (meanings ours: the paper does not publish its own).
 
-D0 none; D1 one surface column removed; D2 two removed; Dh one column reduced to half its
-atoms; Ds an adatom column on a facet.
+D0 none; D1 one surface column removed; D2 that one and a second one, no neighbour of it; Dh the
+first one reduced to half its atoms; Ds one column added: an adatom column, which rests on two
+columns of a facet, or a step-edge column, which has a third one beside it and so continues a
+terrace.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from lowdose.runtime import UserError
-from lowdose.structures.truth import (
-    NEIGHBOUR_REACH,
-    _group,
-    missing_neighbours,
-)
+from lowdose.structures.truth import NEIGHBOUR_REACH, column_means, missing_neighbours
 
 DEFECTS = ("D0", "D1", "D2", "Dh", "Ds")
 FEWEST_ATOMS = 4  # a column of fewer atoms is not where one looks for a vacancy
+FEWEST_LEFT = 2  # of a column whose occupancy was lowered: else it cannot be halved
+FEWEST_ADDED = 2  # a row, no lone atom
 
 
-def apply_defect(
-    positions: np.ndarray, defect: str, rng: np.random.Generator, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Make one surface defect.
+@dataclass(frozen=True)
+class Change:
+    """What a defect changes in a perfect particle.
+
+    Attributes
+    ----------
+    kept : array of int
+        Which atoms of the perfect particle stay.
+    added : array (k, 3)
+        Positions of new atoms, one column [Å].
+    columns : tuple of int
+        Numbers of the columns at stake; a new column has the number after the last.
+    """
+
+    kept: np.ndarray
+    added: np.ndarray
+    columns: tuple[int, ...] = ()
+
+
+def find_defect(
+    positions: np.ndarray,
+    label: np.ndarray,
+    defect: str,
+    lattice_constant: float,
+    rng: np.random.Generator,
+    name: str,
+    full: np.ndarray | None = None,
+) -> Change:
+    """Choose the site of one surface defect.
 
     Parameters
     ----------
     positions : array (n, 3)
-        A perfect particle: right, up, beam [Å], lowest layer at y = 0.
+        A perfect particle on its ideal lattice: right, up, beam [Å], lowest layer at y = 0.
+    label : array (n,) of int
+        Number of each atom's column, from 0.
     defect : str
         One of `DEFECTS`.
+    lattice_constant : float
+        Of the particle [Å].
     rng : numpy.random.Generator
         Chooses the site.  The same generator state gives D1, D2 and Dh the same first site,
-        so that they differ from D0 in that column alone (matched pairs).
+        so that each of them differs from the next in one column alone (matched pairs).
     name : str
         Base shape, for messages.
-
-    Returns
-    -------
-    positions : array (m, 3)
-    changed : array (k, 3)
-        Where columns were taken away or added: x, y and mean z of each [Å].
+    full : array (columns,) of int, optional
+        Atoms of each column before its occupancy was lowered, which decide where a vacancy may
+        be, so that the occupancy does not move it; at least two atoms must be left.
 
     Raises
     ------
     UserError
         If the particle has no site for it.
     """
+    everything = np.arange(len(positions))
+    nothing = np.zeros((0, 3))
     if defect == "D0":
-        return positions, np.zeros((0, 3))
-    label = _group(positions[:, :2])
-    columns = np.array([positions[label == i].mean(axis=0) for i in range(label.max() + 1)])
-    counts = np.bincount(label)
-    order = np.lexsort(np.round(columns[:, :2], 3).T)
+        return Change(everything, nothing)
+    columns = column_means(positions, label)[:, :2]
     if defect == "Ds":
-        return _with_adatom(positions, label, columns, rng, name)
-    missing = missing_neighbours(columns[:, :2])
+        added = _new_column(positions, label, columns, lattice_constant, rng, name)
+        return Change(everything, added, (len(columns),))
+    counts = np.bincount(label)
+    missing = missing_neighbours(columns, lattice_constant)
     # Edges and facets: taking an acute corner away only gives another, smaller particle.
-    usable = (missing >= 2) & (missing <= 3) & (counts >= FEWEST_ATOMS) & (columns[:, 1] > 0.5)
-    candidates = [i for i in order if usable[i]]
+    usable = (missing >= 2) & (missing <= 3) & (columns[:, 1] > 0.5)
+    usable &= (counts >= FEWEST_LEFT) & ((counts if full is None else full) >= FEWEST_ATOMS)
+    candidates = [i for i in np.lexsort(np.round(columns, 3).T) if usable[i]]
     if not candidates:
         raise UserError(
             f"{name} has no surface column of {FEWEST_ATOMS} atoms or more for defect {defect}; "
-            "make the particle larger (structures.size_nm)."
+            "make the particle larger (structures.size_nm) or its columns fuller "
+            "(structures.surface_occupancy)."
         )
     first = int(rng.choice(candidates))
     if defect == "Dh":
-        column = positions[label == first]
-        keep = label != first
-        half = column[np.argsort(column[:, 2])][: (len(column) + 1) // 2]
-        return np.concatenate([positions[keep], half]), columns[[first]]
+        atoms = np.flatnonzero(label == first)
+        atoms = atoms[np.argsort(positions[atoms, 2])]
+        taken = atoms[(len(atoms) + 1) // 2 :]
+        return Change(np.setdiff1d(everything, taken), nothing, (first,))
     removed = [first]
     if defect == "D2":
-        distance = np.linalg.norm(columns[:, :2] - columns[first, :2], axis=1)
-        others = [i for i in candidates if distance[i] > 2 * NEIGHBOUR_REACH]
+        distance = np.linalg.norm(columns - columns[first], axis=1)
+        reach = NEIGHBOUR_REACH * lattice_constant
+        others = [i for i in candidates if distance[i] > 2 * reach]
+        if not others:  # a small particle: the farthest that is no neighbour
+            others = [
+                i for i in candidates if distance[i] > max(reach, *distance[candidates]) - 0.1
+            ]
         if not others:
             raise UserError(
                 f"{name} has no second surface column for defect D2 away from the first; make "
                 "the particle larger (structures.size_nm)."
             )
         removed.append(int(rng.choice(others)))
-    return positions[~np.isin(label, removed)], columns[removed]
+    return Change(everything[~np.isin(label, removed)], nothing, tuple(removed))
 
 
-def _with_adatom(
+def _new_column(
     positions: np.ndarray,
     label: np.ndarray,
     columns: np.ndarray,
+    lattice_constant: float,
     rng: np.random.Generator,
     name: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Continue the lattice by one column that rests on two surface columns."""
-    tree = cKDTree(columns[:, :2])
-    steps = {tuple(s) for i, near in enumerate(tree.query_ball_point(columns[:, :2], 3.3))
+) -> np.ndarray:
+    """Continue the lattice by one column on a facet or along a step edge."""
+    reach = NEIGHBOUR_REACH * lattice_constant
+    bond = lattice_constant / np.sqrt(2)
+    tree = cKDTree(columns)
+    steps = {tuple(s) for i, near in enumerate(tree.query_ball_point(columns, reach))
              for j in near if i != j
-             for s in [np.round(columns[j, :2] - columns[i, :2], 4)]}  # fmt: skip
-    bond = cKDTree(positions).query(positions, k=2)[0][:, 1].min()
+             for s in [np.round(columns[j] - columns[i], 4)]}  # fmt: skip
     found = {}
-    for x, y, _ in columns:
+    for x, y in columns:
         for dx, dy in sorted(steps):
             site = np.array([x + dx, y + dy])
-            resting = tree.query_ball_point(site, NEIGHBOUR_REACH)
-            distance = tree.query(site)[0]
-            # On top of a facet (not beside the foot), on two columns, touching none.
-            if len(resting) == 2 and distance > 2.2 and site[1] > columns[:, 1].max() * 0.4:
+            resting = tree.query_ball_point(site, reach)
+            apart = tree.query(site)[0] > 0.56 * lattice_constant
+            # On top of a facet (not beside the foot), on two or three columns, touching none.
+            if len(resting) in (2, 3) and apart and site[1] > columns[:, 1].max() * 0.4:
                 depth = _bound_depths(site, positions[np.isin(label, resting)], bond)
-                if len(depth):
+                if len(depth) >= FEWEST_ADDED:
                     found[tuple(np.round(site, 1))] = (site, depth)
     if not found:
-        raise UserError(f"{name} has no facet for an adatom (defect Ds); make it larger.")
-    key = sorted(found)[int(rng.integers(len(found)))]
-    site, depth = found[key]
-    column = np.column_stack([np.full(len(depth), site[0]), np.full(len(depth), site[1]), depth])
-    return np.concatenate([positions, column]), column.mean(axis=0, keepdims=True)
+        raise UserError(
+            f"{name} has no facet for the new column of defect Ds; make the particle larger "
+            "(structures.size_nm)."
+        )
+    site, depth = found[sorted(found)[int(rng.integers(len(found)))]]
+    return np.column_stack([np.full(len(depth), site[0]), np.full(len(depth), site[1]), depth])
 
 
 def _bound_depths(site: np.ndarray, support: np.ndarray, bond: float) -> np.ndarray:
     """Return the depths z [Å] at which an atom on `site` is bound and too close to none.
 
-    Those are the hollows of the facet: three bonds on {111}, four on {100}.
+    Those are the hollows of the facet: three bonds on {111}, four on {100}, more at a step.
     """
     candidates = np.unique(np.round(np.concatenate([support[:, 2], support[:, 2] + bond / 2]), 6))
     candidates = candidates[np.diff(candidates, prepend=-np.inf) > 1e-3]

@@ -1,8 +1,11 @@
-"""Face-centred cubic and fluorite lattices with (111) upwards and the beam along [1-10]."""
+"""Face-centred cubic lattices with (111) upwards and the beam along [1-10]; bond lengths."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+from ase.data import atomic_numbers, covalent_radii
 
 # Rows: image right [11-2], image up [111], beam [1-10]; right-handed.
 ORIENTATION = np.array([[1.0, 1.0, -2.0], [1.0, 1.0, 1.0], [1.0, -1.0, 0.0]])
@@ -10,17 +13,8 @@ ORIENTATION /= np.linalg.norm(ORIENTATION, axis=1, keepdims=True)
 
 FCC_BASIS = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 
-# Bulk nearest-neighbour distances [Å] from the lattice constants at room temperature:
-# Pt 3.924 / sqrt(2); fluorite CeO2 5.411: Ce-O a sqrt(3)/4, O-O a/2, Ce-Ce a/sqrt(2).
-# Between the two solids: Pt-O of PtO (2.02 Å) and Pt-Ce of the intermetallic CePt5 (3.10 Å).
-NEIGHBOUR_DISTANCE = {
-    ("Pt", "Pt"): 2.772,
-    ("Ce", "O"): 2.343,
-    ("O", "O"): 2.706,
-    ("Ce", "Ce"): 3.826,
-    ("O", "Pt"): 2.02,
-    ("Ce", "Pt"): 3.10,
-}
+# Oxygen parameter of rutile TiO2 (Burdett et al. 1987, J. Am. Chem. Soc. 109, 3639: 0.3048).
+RUTILE_U = 0.305
 
 
 def fcc_sites(lattice_constant: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -59,3 +53,47 @@ def column_spacing(lattice_constant: float) -> tuple[float, float]:
     They are ``a sqrt(3/8)`` (four neighbours) and ``a / sqrt(2)`` (two).
     """
     return lattice_constant * np.sqrt(3 / 8), lattice_constant / np.sqrt(2)
+
+
+def neighbour_distances(structures: Mapping) -> dict[tuple[str, str], float]:
+    """Return the shortest distance of every pair of elements of a model [Å].
+
+    Within a crystal it follows from the lattice constants: fcc a/sqrt(2); fluorite a sqrt(3)/4
+    (cation and O), a/2 (O) and a/sqrt(2) (cations); rutile the shorter of u a sqrt(2) and
+    sqrt(c²/4 + 2 (1/2 - u)² a²) (cation and O), (1 - 2u) a sqrt(2) (O, the shared edge) and the
+    shorter of c and sqrt(a²/2 + c²/4) (cations).  Across the interface it is the sum of the
+    covalent radii (Cordero et al. 2008, Dalton Trans. 2832): Pt-O 2.02 Å as in PtO.
+
+    Parameters
+    ----------
+    structures : mapping
+        Section ``structures`` of the configuration (lengths in nm).
+
+    Returns
+    -------
+    dict
+        Two elements in alphabetical order -> distance [Å].
+    """
+    metal, cation = structures["particle_element"], structures["support_cation"]
+    a = structures["support_lattice_nm"] * 10
+    if structures["support_structure"] == "fluorite":
+        bond, oxygen, cations = a * np.sqrt(3) / 4, a / 2, a / np.sqrt(2)
+    else:
+        c = structures["support_c_nm"] * 10
+        across = np.sqrt(c**2 / 4 + 2 * (0.5 - RUTILE_U) ** 2 * a**2)
+        bond = min(RUTILE_U * a * np.sqrt(2), across)
+        oxygen = (1 - 2 * RUTILE_U) * a * np.sqrt(2)
+        cations = min(c, np.sqrt(a**2 / 2 + c**2 / 4))
+    found = {
+        (metal, cation): _contact(metal, cation),
+        (metal, "O"): _contact(metal, "O"),
+        (cation, "O"): bond,
+        ("O", "O"): oxygen,
+        (cation, cation): cations,
+        (metal, metal): structures["particle_lattice_nm"] * 10 / np.sqrt(2),
+    }
+    return {tuple(sorted(pair)): float(distance) for pair, distance in found.items()}
+
+
+def _contact(first: str, second: str) -> float:
+    return covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]

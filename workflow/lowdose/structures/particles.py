@@ -1,123 +1,241 @@
-"""Platinum particles: four families of faceted shapes on a (111) interface."""
+"""Metal particles: oriented fcc lattices cut by the facets of their Winterbottom shape."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from lowdose.structures.lattices import ORIENTATION, fcc_sites
+from lowdose.runtime import UserError
+from lowdose.structures.lattices import fcc_sites
+from lowdose.structures.shapes import (
+    FAMILIES,
+    LEFT_100,
+    RIGHT_111,
+    TOP,
+    Facets,
+    Recipe,
+    winterbottom,
+)
+from lowdose.structures.truth import column_means, group_columns, missing_neighbours
 
-FAMILIES = ("PtNp1", "PtNp2", "PtNp3", "PtNp4")
+FEWEST_BONDS = 5  # a surface atom with fewer would have left: apices, stray rows
+FEWEST_COLUMNS = 4  # a facet row must have as many to be split by a step
 
 
 @dataclass(frozen=True)
-class Habit:
-    """Proportions of a family (our meaning; the paper does not publish its own).
+class Particle:
+    """A perfect base shape.
 
     Attributes
     ----------
-    ratio_100 : float
-        Distance of the {100} facets over that of the {111} facets: 1.15 is the Wulff ratio
-        of platinum, sqrt(3) = 1.73 the whole octahedron.
-    top : float
-        Distance of the upper (111) facet over that of the other {111} facets.
-    foot : float
-        Height of the Wulff centre above the interface over the {111} distance (Winterbottom:
-        1 is a free particle, 0 a half particle).
-    twin : float or None
-        Height of a (111) twin plane over the particle's height, None for a single crystal.
+    positions : array (n, 3)
+        Right, up, beam [Å]; the lowest layer is at y = 0.
+    scale : float
+        Distance of the {111} facets from the Wulff centre [Å].
+    share_100 : float
+        Share of {100} in the free surface of the polyhedron.
+    stepped : str
+        Facet that carries a step, empty for none.
+    twin_layer : int
+        Number of the layer that both twins share, counted from the interface as 0; -1 for a
+        single crystal.
     """
 
-    ratio_100: float
-    top: float
-    foot: float
-    twin: float | None
-    meaning: str
+    positions: np.ndarray
+    scale: float
+    share_100: float
+    stepped: str
+    twin_layer: int
 
 
-HABITS = {
-    "PtNp1": Habit(1.15, 1.0, 0.55, None, "Winterbottom shape of a truncated octahedron"),
-    "PtNp2": Habit(1.15, 0.55, 0.35, None, "flat, raft-like: strong adhesion"),
-    "PtNp3": Habit(1.50, 1.0, 0.45, None, "octahedral: almost no {100} facets, sharp corners"),
-    "PtNp4": Habit(1.15, 1.0, 0.55, 0.55, "twinned on a (111) plane parallel to the interface"),
-}
+@functools.lru_cache(maxsize=256)
+def cut(recipe: Recipe, lattice_constant: float) -> Particle:
+    """Cut one base shape from the lattice.
 
-# Where the Wulff centre sits in the unit cell (in nearest-neighbour units along x and z):
-# on an atom, between two, or in a hollow; it decides which facets gain or lose a row.
-CENTRES = ((0.0, 0.0), (0.5, 0.0), (0.25, 0.25), (0.0, 0.5), (0.75, 0.25))
-
-
-def particle(
-    family: str, size: float, centre: tuple[float, float], lattice_constant: float
-) -> np.ndarray:
-    """Cut a particle of one family from the lattice.
+    The polyhedron is scaled until the width of the particle in the image (between the centres
+    of its outermost columns) is as near to ``recipe.size`` as whole columns allow.
 
     Parameters
     ----------
-    family : str
-        One of `FAMILIES`.
-    size : float
-        Width of the particle in the image, about: twice the {111} distance [Å].
-    centre : (float, float)
-        Shift of the Wulff centre along x and z in nearest-neighbour distances.
+    recipe : Recipe
+        From :func:`lowdose.structures.shapes.recipe`.
     lattice_constant : float
         fcc lattice constant [Å].
 
-    Returns
-    -------
-    array (n, 3)
-        Positions [Å]; the lowest layer is at y = 0, and x = z = 0 is the Wulff centre.
+    Raises
+    ------
+    UserError
+        If no atoms are left, or a stepped shape has no facet wide enough for a step.
     """
-    habit = HABITS[family]
-    d111 = size / 2
-    spacing = lattice_constant / np.sqrt(3)
-    # Whole layers below the centre, so that the lowest layer is complete.
-    foot = max(1, round(habit.foot * d111 / spacing)) * spacing
-    reach = 1.8 * d111 + lattice_constant
-    neighbour = lattice_constant / np.sqrt(2)
-    shift = np.array([centre[0], 0.0, centre[1]]) * neighbour
-    sites = fcc_sites(
-        lattice_constant, np.array([-reach, -foot, -reach]), np.array([reach, reach, reach])
-    )
-    inside = np.ones(len(sites), dtype=bool)
-    for normal in itertools.product((-1, 1), repeat=3):
-        direction = ORIENTATION @ np.array(normal) / np.sqrt(3)
-        limit = d111 * (habit.top if normal == (1, 1, 1) else 1.0)
-        inside &= (sites - shift) @ direction <= limit + 1e-6
-    for axis, sign in itertools.product(range(3), (-1, 1)):
-        direction = ORIENTATION @ (sign * np.eye(3)[axis])
-        inside &= (sites - shift) @ direction <= habit.ratio_100 * d111 + 1e-6
-    positions = sites[inside]
-    positions = positions - shift + [0, foot, 0]
-    if habit.twin is not None:
-        positions = _twinned(positions, habit.twin, spacing, lattice_constant)
+    facets = winterbottom(recipe.ratio_100, recipe.adhesion)
+    guess = recipe.size / facets.width
+    twin = _twin_layer(recipe, guess * facets.interface, lattice_constant)
+    reach = 1.4 * max(recipe.size, 2 * guess) + 2 * lattice_constant
+    bond = lattice_constant / np.sqrt(2)
+    sites, grain = _lattice(reach, twin, lattice_constant)
+    scales = _smallest_scale(sites, grain, facets, np.array(recipe.centre) * bond)
+    # Loose atoms and a cut facet take columns off the width that the polyhedron has.
+    aim, found = recipe.size, []
+    for _ in range(2):
+        scale = _nearest(scales, sites[:, 0], aim, guess)
+        inside = scales <= scale
+        positions, stepped = _finished(sites[inside], grain[inside], recipe, lattice_constant)
+        width = np.ptp(positions[:, 0]) if len(positions) else 0.0
+        particle = Particle(positions, scale, facets.share_100, stepped, twin)
+        found.append((abs(width - recipe.size), len(found), particle))
+        aim += recipe.size - width
+    best = min(found)[2]
+    if len(best.positions) == 0:
+        raise UserError(
+            f"A particle of {recipe.size / 10:.2f} nm has no atoms; raise structures.size_nm, "
+            "1.0 nm works."
+        )
+    return best
+
+
+def _finished(
+    positions: np.ndarray, grain: np.ndarray, recipe: Recipe, lattice_constant: float
+) -> tuple[np.ndarray, str]:
+    """Clear a cut particle of loose atoms and overhangs, and make its variant."""
+    bond = lattice_constant / np.sqrt(2)
+    positions = _pruned(positions[_carried(positions, grain, bond)], bond)
+    if grain.any():
+        positions = _pruned(_without_sharp_rows(positions, lattice_constant), bond)
+    stepped = ""
+    if recipe.variant == "truncated":
+        positions = _pruned(positions[~_outermost(positions, LEFT_100)], bond)
+    elif recipe.variant == "stepped":
+        positions, stepped = _stepped(positions, recipe)
+        positions = _pruned(positions, bond)
+    return positions, stepped
+
+
+def _twin_layer(recipe: Recipe, centre_height: float, lattice_constant: float) -> int:
+    """Put the twin plane next to the Wulff centre, where both grains have the same outline."""
+    if not FAMILIES[recipe.family].twinned:
+        return -1
+    return max(2, round(centre_height / (lattice_constant / np.sqrt(3))))
+
+
+def _lattice(reach: float, twin: int, lattice_constant: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return sites from the interface upwards, and the grain (0 or 1) of each.
+
+    The upper grain of a twin is the mirror image of the lower one on the plane they share:
+    stacking ...ABCBA... .
+    """
+    below = np.array([reach, 0.0 if twin < 0 else reach, reach])
+    sites = fcc_sites(lattice_constant, -below, np.full(3, reach))
+    if twin < 0:
+        return sites, np.zeros(len(sites), dtype=int)
+    height = twin * lattice_constant / np.sqrt(3)
+    lower = sites[(sites[:, 1] > -1e-6) & (sites[:, 1] < height + 1e-6)]
+    upper = sites[sites[:, 1] < height - 1e-6] * [1, -1, 1] + [0, 2 * height, 0]
+    grain = np.repeat([0, 1], [len(lower), len(upper)])
+    return np.concatenate([lower, upper]), grain
+
+
+def _smallest_scale(
+    sites: np.ndarray, grain: np.ndarray, facets: Facets, centre: np.ndarray
+) -> np.ndarray:
+    """Return the scale from which on each site lies inside the polyhedron on the interface.
+
+    The Wulff centre rises with the scale s, at (cx, s i, cz), so that facet n at distance d
+    holds a site p if  p.n - (cx nx + cz nz) <= s (d + i ny).
+    """
+    # A twin's facets are those of the lower grain turned by 180° about the interface normal.
+    turned = facets.normals * np.array([-1, 1, -1])
+    scale = np.empty(len(sites))
+    for number, normals in enumerate((facets.normals, turned)):
+        here = grain == number
+        offset = normals[:, 0] * centre[0] + normals[:, 2] * centre[1]
+        need = (sites[here] @ normals.T - offset) / (
+            facets.distances + facets.interface * normals[:, 1]
+        )
+        scale[here] = need.max(axis=1, initial=0.0)
+    return scale
+
+
+def _nearest(scales: np.ndarray, x: np.ndarray, size: float, guess: float) -> float:
+    """Return the scale near `guess` at which the width comes nearest to `size`."""
+    order = np.argsort(scales, kind="stable")
+    widths = np.maximum.accumulate(x[order]) - np.minimum.accumulate(x[order])
+    tried = guess * np.linspace(0.8, 1.3, 101)
+    count = np.searchsorted(scales[order], tried + 1e-6)
+    miss = np.abs(np.where(count > 0, widths[count - 1], 0.0) - size)
+    near = np.flatnonzero(miss < miss.min() + 1e-3)
+    return float(tried[near[np.argmin(np.abs(tried[near] - guess))]] + 1e-6)
+
+
+def _carried(positions: np.ndarray, grain: np.ndarray, bond: float) -> np.ndarray:
+    """Return which atoms stay if those of the upper grain must rest on three atoms below.
+
+    Else the upper grain, whose outline differs from the lower one's, would overhang it.
+    """
+    keep = np.ones(len(positions), dtype=bool)
+    for height in np.unique(np.round(positions[grain == 1, 1], 3)):
+        layer = np.flatnonzero(np.abs(positions[:, 1] - height) < 0.01)
+        below = positions[keep & (positions[:, 1] < height - 0.01)]
+        near = cKDTree(below).query_ball_point(positions[layer], 1.1 * bond)
+        keep[layer] = [len(n) >= 3 for n in near]
+    return keep
+
+
+def _pruned(positions: np.ndarray, bond: float) -> np.ndarray:
+    """Remove loose atoms, again and again: what is left is rows of well-bound atoms.
+
+    Loose are atoms of fewer than `FEWEST_BONDS` bonds, of which the support counts for three,
+    and single atoms that stand alone in projection.
+    """
+    while len(positions):
+        near = cKDTree(positions).query_ball_point(positions, 1.1 * bond, return_length=True) - 1
+        keep = near + 3 * (positions[:, 1] < 0.01) >= FEWEST_BONDS
+        label = group_columns(positions[:, :2])
+        keep &= np.bincount(label)[label] > 1
+        if keep.all():
+            break
+        positions = positions[keep]
     return positions
 
 
-def _twinned(
-    positions: np.ndarray, height: float, spacing: float, lattice_constant: float
-) -> np.ndarray:
-    """Turn the layers above a twin plane by 180° about the (111) normal.
+def _without_sharp_rows(positions: np.ndarray, lattice_constant: float) -> np.ndarray:
+    """Remove rows that have two neighbours only: where twins of unequal outline meet."""
+    while len(positions):
+        label = group_columns(positions[:, :2])
+        points = column_means(positions, label)[:, :2]
+        sharp = missing_neighbours(points, lattice_constant) >= 4
+        if not sharp.any():
+            break
+        positions = positions[~sharp[label]]
+    return positions
 
-    The turned crystal is the mirror image on the shared layer; it is shifted within the plane
-    so that the stacking continues as ...ABCBA... .
-    """
-    layer = np.rint(positions[:, 1] / spacing).astype(int)
-    plane = int(np.clip(round(height * layer.max()), 1, max(1, layer.max() - 1)))
-    upper = layer > plane
-    shared = positions[layer == plane]
-    turned = positions[upper] * np.array([-1.0, 1.0, -1.0])
-    # Layer n above the plane must sit where layer n below it sits: shift x accordingly.
-    row = lattice_constant / np.sqrt(6)  # lateral step between layers
-    origin = shared[np.argmin(np.abs(shared[:, 0]) + np.abs(shared[:, 2]))]
-    above = positions[layer == plane + 1]
-    if len(above) == 0:
-        return positions
-    reference = turned[layer[upper] == plane + 1]
-    target = origin + np.array([-row, spacing, 0.0])
-    move = target - reference[np.argmin(np.abs(reference[:, 0] - target[0]) * 10
-                                        + np.abs(reference[:, 2] - target[2]))]  # fmt: skip
-    turned = turned + np.array([move[0], 0.0, move[2]])
-    return np.concatenate([positions[~upper], turned])
+
+def _outermost(positions: np.ndarray, normal: tuple[float, float, float]) -> np.ndarray:
+    height = positions @ np.array(normal)
+    return height > height.max(initial=-np.inf) - 0.1
+
+
+def _stepped(positions: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, str]:
+    """Take half of a facet's outermost layer off, so that a step edge runs along the beam."""
+    facets = {"(111) top": TOP, "(11-1) right": RIGHT_111, "(001) left": LEFT_100}
+    if FAMILIES[recipe.family].twinned:
+        # The upper grain is turned by 180°.
+        mirror = np.array([-1, 1, 1])
+        facets = {"(111) top": TOP, "(11-1) left": tuple(RIGHT_111 * mirror),
+                  "(001) right": tuple(LEFT_100 * mirror)}  # fmt: skip
+    for name, normal in facets.items():
+        layer = _outermost(positions, normal)
+        along = positions[:, :2] @ np.array([normal[1], -normal[0]])  # down the facet, or right
+        rows = np.unique(np.round(along[layer], 2))
+        if len(rows) >= FEWEST_COLUMNS:
+            # The right half of the top or the upper half of a side.
+            ahead = np.sign(normal[0]) if normal[0] else -1.0
+            half = np.sort(ahead * rows)[: len(rows) // 2]
+            off = layer & (ahead * along < half[-1] + 0.1)
+            return positions[~off], name
+    raise UserError(
+        f"A stepped particle of {recipe.size / 10:.2f} nm of family {recipe.family} has no facet "
+        f"of {FEWEST_COLUMNS} columns for a step; raise structures.size_nm, 1.5 nm works."
+    )

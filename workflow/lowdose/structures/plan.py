@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 from lowdose.runtime import UserError
 
+BLANKS = ("vacuum", "support")  # models without a particle
+
 
 @dataclass(frozen=True)
 class Model:
@@ -34,6 +36,11 @@ def base_shapes(structures: Mapping) -> list[tuple[str, str, int]]:
     ]
 
 
+def index_of(base_shape: str) -> int:
+    """Return the index of a base shape in its family from its name."""
+    return ord(base_shape[-1]) - ord("a")
+
+
 def plan(structures: Mapping) -> list[Model]:
     """Choose the models from the full factorial by a stated rule, not by chance.
 
@@ -43,6 +50,10 @@ def plan(structures: Mapping) -> list[Model]:
     is met equally often, and a shape with a defect always has its perfect partner at the same
     thickness and tilt (a matched pair), but for the last shape where the quota cuts it.
 
+    Blank models follow after the quota.  Number i of n thicknesses has thickness ``i mod n`` and
+    tilt ``(i // n + i mod n) mod (number of tilts)``: thicknesses in turn, tilts too, no
+    combination twice.
+
     Parameters
     ----------
     structures : mapping
@@ -51,7 +62,12 @@ def plan(structures: Mapping) -> list[Model]:
     Returns
     -------
     list of Model
-        Sorted so that models of one structure follow each other.
+        Sorted so that models of one structure follow each other; blank models last.
+
+    Raises
+    ------
+    UserError
+        If a quota or a number of blanks exceeds what shapes, defects and tilts give.
     """
     shapes = base_shapes(structures)
     tilts = [tuple(t) for t in structures["tilts_deg"]]
@@ -74,7 +90,12 @@ def plan(structures: Mapping) -> list[Model]:
                 chosen += [_model(base, family, d, layers, tilt) for d in defects[family]]
             turn += 1
         models += chosen[:quota]
-    return sorted(models, key=lambda m: (m.structure_id, m.model_id))
+    blanks = [m for kind, n in (structures.get("blanks") or {}).items()
+              for m in _blanks(kind, n, [layers for layers, _ in quotas], tilts)]  # fmt: skip
+    return [
+        *sorted(models, key=lambda m: (m.structure_id, m.model_id)),
+        *sorted(blanks, key=lambda m: (m.structure_id, m.model_id)),
+    ]
 
 
 def shards(structures: Mapping, models_per_shard: int) -> list[list[Model]]:
@@ -93,6 +114,22 @@ def shards(structures: Mapping, models_per_shard: int) -> list[list[Model]]:
 def rows(models: list[Model]) -> list[dict]:
     """Return the models as plain dictionaries."""
     return [asdict(model) for model in models]
+
+
+def _blanks(
+    kind: str, count: int, layers: list[int], tilts: list[tuple[float, float]]
+) -> list[Model]:
+    if count > len(layers) * len(tilts):
+        raise UserError(
+            f"structures.blanks asks for {count} models of {kind}, but {len(layers)} thicknesses "
+            f"and {len(tilts)} tilts give {len(layers) * len(tilts)}; "
+            f"{len(layers) * len(tilts)} works."
+        )
+    found = []
+    for i in range(count):
+        turn, which = divmod(i, len(layers))
+        found.append(_model(kind, kind, "D0", layers[which], tilts[(turn + which) % len(tilts)]))
+    return found
 
 
 def _model(base: str, family: str, defect: str, layers: int, tilt: tuple[float, float]) -> Model:
