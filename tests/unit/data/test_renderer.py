@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowdose.data.renderer import TrainingRenderer, sample_periodic, spline_coefficients
+from lowdose.data.renderer import TrainingRenderer
 from lowdose.imaging.camera import PixelGrid, blur, detected
 from lowdose.imaging.optics import WaveOptics
 
@@ -104,6 +104,20 @@ def test_noise_has_the_mean_and_the_variance_of_counts(make):
     assert abs((z**2).mean() - 1) < 4 * np.sqrt((2 + 1 / 0.35) / z.size)
 
 
+def test_dark_counts_are_noise_without_bias(make, camera):
+    renderer = make({**LIVELY, "dose_e_per_px": (0.45, 0.45)}, batch=8, crop_px=64)
+    clean_before = renderer.batch(0)[1]
+    renderer.camera = {**camera, "dark_e_per_px": 0.3}
+    pairs = [renderer.batch(step) for step in range(12)]
+    assert torch.equal(pairs[0][1], clean_before)
+    noisy, clean = (torch.cat([p[i] for p in pairs]).double().numpy() for i in (0, 1))
+    drawn = noisy * 0.45 + 0.3
+    assert np.abs(drawn - np.rint(drawn)).max() < 1e-5
+    z = (noisy - clean) * 0.45 / np.sqrt(clean * 0.45 + 0.3)
+    assert abs(z.mean()) < 4 / np.sqrt(z.size)
+    assert abs((z**2).mean() - 1) < 4 * np.sqrt((2 + 1 / 0.6) / z.size)
+
+
 def test_doses_are_log_uniform_within_their_range(make):
     renderer = make(LIVELY, batch=16, crop_px=32)
     doses = []
@@ -179,49 +193,3 @@ def test_jitter_of_contrast_scales_about_the_vacuum(make, camera):
         assert np.abs(image - ratio * plain).max() < 1e-5
         ratios.append(ratio)
     assert 0.7 <= min(ratios) < 0.95 and 1.05 < max(ratios) <= 1.3
-
-
-def test_spline_passes_through_the_points_of_the_image():
-    image = torch.from_numpy(np.random.default_rng(1).normal(size=(21, 16)))
-    y, x = torch.arange(21.0) / 21, torch.arange(16.0) / 16
-    # The upper and lower rows are left out: the spline is sampled as periodic along x alone.
-    inner = slice(2, 19)
-    value = sample_periodic(
-        spline_coefficients(image).float(),
-        y[inner, None].expand(17, 16),
-        x[None].expand(17, 16),
-    )[0, 0]
-    assert torch.allclose(value, image[inner].float(), atol=2e-5)
-
-
-def test_periodic_sampling_is_accurate_and_wraps():
-    # Two to nine waves in a cell of 90 to 100 points: more than the camera leaves of a frame.
-    def truth(y, x):
-        return (1 + 0.1 * np.cos(2 * np.pi * (5 * y + 7 * x)) + 0.1 * np.sin(2 * np.pi * 4 * x)
-                + 0.05 * np.cos(2 * np.pi * (9 * y - 2 * x)))  # fmt: skip
-
-    coarse = truth(np.arange(90)[:, None] / 90, np.arange(100)[None] / 100)
-    coefficients = spline_coefficients(torch.from_numpy(coarse)).float()
-    rng = np.random.default_rng(3)
-    at_y = rng.uniform(0.1, 0.9, (40, 40))
-    for first in (-0.7, 0.0, 0.7, 1.8):  # left of, inside, across and right of the cell
-        at_x = first + rng.uniform(0, 0.5, (40, 40))
-        value = sample_periodic(coefficients, torch.from_numpy(at_y), torch.from_numpy(at_x))
-        assert value.shape == (1, 1, 40, 40)
-        assert np.abs(value[0, 0].numpy() - truth(at_y, at_x)).max() < 1e-3
-
-
-def test_spline_reproduces_straight_lines_and_scipy():
-    from scipy import ndimage
-
-    rng = np.random.default_rng(4)
-    rows, columns = rng.uniform(0.2, 0.8, (2, 30, 30))
-    line = torch.arange(40.0)[:, None].expand(40, 50).contiguous()
-    value = sample_periodic(line, torch.from_numpy(rows), torch.from_numpy(columns))
-    assert np.abs(value[0, 0].numpy() - 40 * rows).max() < 1e-4
-    noise = rng.normal(size=(40, 50)).astype(np.float32)
-    expected = ndimage.map_coordinates(noise, [40 * rows, 50 * columns], order=3, prefilter=False)
-    value = sample_periodic(
-        torch.from_numpy(noise), torch.from_numpy(rows), torch.from_numpy(columns)
-    )
-    assert np.abs(value[0, 0].numpy() - expected).max() < 1e-4

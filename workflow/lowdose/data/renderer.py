@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from lowdose import seeds
 from lowdose.imaging.camera import blur, detected
 from lowdose.imaging.optics import WaveOptics
+from lowdose.imaging.resampling import sample_periodic, spline_coefficients
 
 
 class TrainingRenderer:
@@ -62,7 +62,7 @@ class TrainingRenderer:
         self._blur = blur(optics.grid, optics.cell_nm, camera, camera["pixel_size_nm"])
 
     def image(self, number: int) -> torch.Tensor:
-        """Render image `number`: (y, x) over the cell, as :func:`spline_coefficients`."""
+        """Render image `number`: (y, x) over the cell, as `spline_coefficients`."""
         rng = seeds.rng(self.seed, "render", number)
         wave, c1 = self.images[rng.integers(len(self.images))]
         c1 += self.training_set["c1_jitter_nm"] * rng.uniform(-1, 1)
@@ -77,7 +77,8 @@ class TrainingRenderer:
         Returns
         -------
         noisy, clean : tensor (batch, 1, crop, crop), float32
-            Counts over dose, and the expectation; vacuum = 1 in both.
+            Counts over dose, the mean of the dark counts subtracted, and the expectation;
+            vacuum = 1 in both.
         """
         window = range(step, step + self.pool_size)
         self._pool = {n: self._pool[n] for n in window if n in self._pool}
@@ -91,7 +92,8 @@ class TrainingRenderer:
         dose = torch.from_numpy(np.exp(rng.uniform(low, high, self.batch_size))).float()
         dose = dose[:, None, None, None]
         generator = torch.Generator().manual_seed(seeds.torch_seed(self.seed, "noise", step))
-        counts = torch.poisson(clean.clamp(min=0) * dose, generator=generator)
+        dark = self.camera.get("dark_e_per_px", 0.0)
+        counts = torch.poisson(clean.clamp(min=0) * dose + dark, generator=generator) - dark
         return counts / dose, clean
 
     def _crop(self, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -113,78 +115,3 @@ class TrainingRenderer:
         rows = y + np.sin(angle) * u + np.cos(angle) * v
         columns = x + np.cos(angle) * u - np.sin(angle) * v
         return sample_periodic(image, rows / height, columns / width)
-
-
-def spline_coefficients(image: torch.Tensor) -> torch.Tensor:
-    """Return the coefficients of the periodic cubic B-spline through the points of an image.
-
-    The spline's samples are 1/6, 4/6, 1/6; in Fourier space the image is divided by their
-    transfer (4 + 2 cos w) / 6 (Unser, IEEE Signal Process. Mag. 16 (6), 22, 1999).
-
-    Parameters
-    ----------
-    image : tensor (y, x)
-
-    Returns
-    -------
-    tensor (y, x)
-        For :func:`sample_periodic`.
-    """
-    series = torch.fft.rfft2(image)
-    down = torch.fft.fftfreq(image.shape[0], dtype=image.dtype)[:, None]
-    across = torch.fft.rfftfreq(image.shape[1], dtype=image.dtype)[None, :]
-    for frequency in (down, across):
-        series /= (2 + torch.cos(2 * np.pi * frequency)) / 3
-    return torch.fft.irfft2(series, s=image.shape)
-
-
-def sample_periodic(
-    coefficients: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
-) -> torch.Tensor:
-    """Evaluate a cubic B-spline, periodic along x.
-
-    torch's own bicubic kernel (a = -0.75) does not reproduce even a straight line: on rendered
-    images it errs by up to 0.005 of the vacuum at twice the grid, the spline by 0.0004 on it.
-
-    Parameters
-    ----------
-    coefficients : tensor (y, x)
-        From :func:`spline_coefficients`.
-    rows, columns : tensor
-        Positions as fractions of the height and the width; pixel i is at i / n.
-
-    Returns
-    -------
-    tensor (1, 1, *rows.shape)
-    """
-    height, width = coefficients.shape
-    # Only the part that is sampled is wrapped, not the whole image.
-    column = columns * width
-    first = int(torch.floor(column.min()).item()) - 2
-    last = int(torch.ceil(column.max()).item()) + 3
-    strip = coefficients[:, torch.arange(first, last + 1) % width][None, None]
-    total = torch.zeros(1, 1, *rows.shape)
-    for weight_y, y in _pairs_of_taps(rows * height):
-        for weight_x, x in _pairs_of_taps(column - first):
-            grid = [2 * x / (strip.shape[3] - 1) - 1, 2 * y / (height - 1) - 1]
-            total += (weight_y * weight_x).float() * functional.grid_sample(
-                strip,
-                torch.stack(grid, dim=-1)[None].float(),
-                mode="bilinear",
-                padding_mode="reflection",
-                align_corners=True,
-            )
-    return total
-
-
-def _pairs_of_taps(position: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return the cubic B-spline's four taps as two (weight, position) of linear interpolation.
-
-    Two neighbouring taps w0 and w1 are one linear look-up between them, at w1 / (w0 + w1) and
-    with the weight w0 + w1 (Sigg and Hadwiger, GPU Gems 2, chapter 20, 2005).
-    """
-    base = torch.floor(position)
-    t = position - base
-    outer, inner = (1 - t) ** 3 / 6, (4 - 6 * t**2 + 3 * t**3) / 6
-    low = outer + inner
-    return [(low, base - 1 + inner / low), (1 - low, base + 1 + t**3 / 6 / (1 - low))]
