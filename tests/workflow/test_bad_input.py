@@ -70,34 +70,6 @@ def test_a_configuration_file_that_is_not_there(project):
     assert "Traceback" not in done.stderr
 
 
-def test_a_truncated_wave_file_is_named_and_the_rest_is_kept(finished, tmp_path):
-    project = finished.copy(tmp_path / "project")
-    shard = project.folder / "results" / "waves" / "shard001.h5"
-    whole = shard.read_bytes()
-    shard.write_bytes(whole[: len(whole) // 2])
-    kept = {
-        path: path.read_bytes()
-        for part in ("structures", "waves", "networks", "baselines")
-        for path in (project.folder / "results" / part).rglob("*")
-        if path.is_file()
-    }
-    done = project.study(*TINY)
-    assert done.returncode == 2
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("lowdose: The wave file results/waves/shard001.h5 is truncated or no ")
-    assert last.endswith("delete it and run again: results/waves/shard001.h5 alone is then made "
-                         "anew.")  # fmt: skip
-    assert "Traceback" not in done.stderr
-    assert {path: path.read_bytes() for path in kept if path.exists()} == kept
-    assert project.half_written() == []
-    # The remedy is the right one: only that shard is simulated, and the same bytes come out.
-    shard.unlink()
-    target = str(shard.relative_to(project.folder))
-    assert project.planned(target, *TINY) == {"simulate shard001"}
-    assert project.study(target, *TINY).returncode == 0
-    assert shard.read_bytes() == whole
-
-
 def test_a_file_in_the_way_of_the_results(fresh):
     (fresh.folder / "results").mkdir()
     (fresh.folder / "results" / "structures").write_text("in the way")

@@ -1,3 +1,8 @@
+from lowdose.cli import _waves
+
+_waves.verify_before_a_run(workflow, study)
+
+
 rule simulate:
     input:
         library="results/structures/library.extxyz",

@@ -121,3 +121,74 @@ def test_model_that_the_library_lacks(small, tmp_path):
     lacking = {**spec, "models": [*spec["models"], "PtNp9z-D0-16L-x0y0"]}
     with pytest.raises(UserError, match=r"models\.csv has no model PtNp9z.*run `structures`"):
         simulate_shard(lacking, folder, tmp_path / "s.h5", tmp_path / "work", lambda line: None)
+
+
+def test_library_that_is_missing(small, tmp_path):
+    with pytest.raises(UserError, match=r"library\.extxyz does not exist; run `structures` first"):
+        simulate_shard(small[0], tmp_path, tmp_path / "s.h5", tmp_path / "work", print)
+
+
+def interrupt_with(monkeypatch, place: str, number: int, other) -> list:
+    """Call `other` once, before the given call of np.save or np.load of this module."""
+    calls, original = [], getattr(np, place)
+
+    def wrapped(*args):
+        calls.append(args)
+        if len(calls) == number + 1:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(shards.np, place, original)
+                other()
+        return original(*args)
+
+    monkeypatch.setattr(shards.np, place, wrapped)
+    return calls
+
+
+@pytest.mark.parametrize(("place", "number"), [("save", 0), ("save", 3), ("save", 5), ("load", 2)])
+def test_another_job_of_the_same_shard_finishes_in_between(
+    small, tmp_path, monkeypatch, place, number
+):
+    """It clears the folder of work that this one is using; both end with the same bytes."""
+    whole = run(small, tmp_path / "whole").read_bytes()
+    seen = []
+    interrupt_with(
+        monkeypatch, place, number, lambda: seen.append(run(small, tmp_path).read_bytes())
+    )
+    assert run(small, tmp_path).read_bytes() == whole
+    assert seen == [whole]
+    assert not list((tmp_path / "work" / "waves").iterdir())
+    assert [path.name for path in tmp_path.glob("*.h5*")] == ["shard000.h5"]
+
+
+def test_another_job_has_cleared_the_work_and_its_shard_is_gone(small, tmp_path, monkeypatch):
+    whole = run(small, tmp_path / "whole").read_bytes()
+
+    def finish_and_lose():
+        run(small, tmp_path).unlink()
+
+    interrupt_with(monkeypatch, "load", 4, finish_and_lose)
+    assert run(small, tmp_path).read_bytes() == whole
+
+
+def test_work_of_other_shards_is_left_alone(small, tmp_path):
+    others = ["shard0001-0123456789ab", "shard000-phonons-0123456789ab", "shard001-0123456789ab"]
+    for name in [*others, "shard000-0123456789ab"]:
+        (tmp_path / "work" / "waves" / name).mkdir(parents=True)
+    run(small, tmp_path)
+    left = sorted(path.name for path in (tmp_path / "work" / "waves").iterdir())
+    assert left == sorted(others)
+
+
+def test_frames_of_a_library_are_found_by_their_place(small):
+    """Atoms read from the middle of the file are those that ASE counts to."""
+    import ase.io
+
+    library = small[1] / "library.extxyz"
+    frames = shards._Frames(library)
+    for index, expected in enumerate(ase.io.iread(library, index=":")):
+        atoms = frames.atoms(index)
+        assert atoms.get_chemical_symbols() == expected.get_chemical_symbols()
+        assert np.array_equal(atoms.positions, expected.positions)
+        assert np.array_equal(atoms.cell, expected.cell)
+        assert atoms.info["structure_id"] == expected.info["structure_id"]
+    assert index == 2

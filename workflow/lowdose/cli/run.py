@@ -30,6 +30,7 @@ from collections import deque
 from pathlib import Path
 
 from lowdose.cli import LAST_ERROR
+from lowdose.cli._waves import NOTICE
 from lowdose.runtime import UserError, write_text
 
 HELP = "run the study with Snakemake and make its report"
@@ -220,7 +221,7 @@ class _Run:
 
     def _take(self, line: str, stopping: bool) -> None:
         self.tail.append(line)
-        if self.echo:
+        if self.echo or line.startswith(NOTICE):
             self.display.say(line)
         if (failed := self.progress.read(line)) is not None and not stopping:
             self.display.say(f"failed: {failed.label}; the others go on")
