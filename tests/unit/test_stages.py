@@ -14,6 +14,7 @@ from lowdose.structures import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "config" / "tiny.yaml"
+WORLD = ("dataset", "shifted", "converge")  # these use atoms, waves, lens and camera at once
 
 
 def study(**overrides):
@@ -31,7 +32,7 @@ def every_spec(one):
     }
     specs |= {("tune", b): one.spec("tune", baseline=b) for b in config_.baselines}
     specs |= {("evaluate", d): one.spec("evaluate", denoiser=d) for d in one.denoisers()}
-    specs |= {(s, ""): one.spec(s) for s in ("summarise", "columns", "mechanism")}
+    specs |= {(s, ""): one.spec(s) for s in ("summarise", "columns", "mechanism", *WORLD)}
     return specs | {("figure", "dose"): one.spec("figure", figure="dose")}
 
 
@@ -53,17 +54,18 @@ def test_specifications_are_json_of_builtin_types():
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ({"structures": {"size_nm": [1.5, 2.1]}}, {"structures"}),
-        ({"simulation": {"slice_thickness_nm": 0.3}}, {"simulate"}),
-        ({"optics": {"c3_um": -12.0}}, {"frames", "train"}),
-        ({"camera": {"vibration_nm": 0.01}}, {"frames", "train"}),
-        ({"frames": {"c1_nm": [5, 6]}}, {"frames"}),
+        ({"structures": {"size_nm": [1.5, 2.1]}}, {"structures", *WORLD}),
+        ({"simulation": {"slice_thickness_nm": 0.3}}, {"simulate", *WORLD}),
+        ({"optics": {"c3_um": -12.0}}, {"frames", "train", *WORLD}),
+        ({"camera": {"vibration_nm": 0.01}}, {"frames", "train", *WORLD}),
+        ({"frames": {"c1_nm": [5, 6]}}, {"frames", "dataset"}),
+        ({"shifted": {"drift_nm": 0.05}}, {"shifted"}),
         ({"training": {"batch": 3}}, {"train"}),
-        ({"training_sets": {"white": {"rotation_deg": 3}}}, {"train"}),
+        ({"training_sets": {"white": {"rotation_deg": 3}}}, {"train", "dataset"}),
         ({"tuning_trials": 5}, {"tune"}),
         ({"evaluation": {"sigma_nm": 0.05}}, {"evaluate", "summarise", "columns"}),
         ({"evaluation": {"bootstrap_draws": 300}}, {"summarise"}),
-        ({"frames": {"realisations": 3}}, {"frames", "evaluate", "summarise", "figure"}),
+        ({"frames": {"realisations": 3}}, {"frames", "dataset", "evaluate", "summarise", "figure"}),
     ],
     ids=str,
 )

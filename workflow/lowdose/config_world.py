@@ -131,7 +131,7 @@ class Simulation(Strict):
         "abtem: abTEM's own potential and equal slices",
     )
     grid: int = Field(
-        720,
+        640,
         ge=64,
         le=4096,
         description="points of the multislice along each side; two thirds of its band are used",
@@ -142,12 +142,17 @@ class Simulation(Strict):
         description="atoms within this depth share a slice, at their mean (torch), "
         "or the thickness of equal slices (abtem) [nm]",
     )
+    thermal: Literal["transmission", "potential"] = Field(
+        "transmission",
+        description="what the Debye-Waller factors smear: each plane's transmission, which is "
+        "what vibrating atoms do to the mean wave, or its potential",
+    )
     phonon_configurations: int = Field(
         0,
         ge=0,
         le=200,
-        description="frozen-phonon configurations of a model; 0: Debye-Waller "
-        "factors in the potential instead",
+        description="frozen-phonon configurations of a model, instead of Debye-Waller factors "
+        "(0: these)",
     )
     parametrization: Literal["lobato", "kirkland"] = Field(
         "lobato", description="scattering factors"
@@ -180,7 +185,7 @@ class Optics(Strict):
         ge=1,
         le=31,
         description="1: focal spread as an envelope (quasi-coherent); more: "
-        "intensities summed incoherently over so many foci",
+        "intensities summed incoherently over so many foci (15 or more to converge)",
     )
 
 

@@ -6,9 +6,10 @@ import torch
 from abtem.parametrizations import LobatoParametrization
 from ase import Atoms
 
-from lowdose.imaging.multislice import interaction_parameter, multislice, stored_points
+from lowdose.imaging.electron import interaction_parameter
+from lowdose.imaging.multislice import multislice, stored_points
 from lowdose.imaging.phonons import displaced
-from lowdose.imaging.potential import PlanePotential, planes
+from lowdose.imaging.potential import PlaneTransmission, planes
 from lowdose.imaging.waves import exit_waves
 from lowdose.runtime import UserError
 
@@ -35,11 +36,14 @@ def test_planes_are_the_depths_of_the_atoms():
     assert firsts == sorted(firsts)
 
 
-def test_potential_is_its_fourier_series():
+def plane(grid: int, sigmas: dict, thermal: str = "potential") -> PlaneTransmission:
+    return PlaneTransmission(CELL, grid, "lobato", sigmas, 300.0, thermal)
+
+
+def test_phase_is_its_fourier_series():
     # A second route: the series summed by hand, term by term, at a few points.
-    potential = PlanePotential(CELL, 48, "lobato", {"O": 0.1})
     place = np.array([[3.17, 7.71]])
-    image = potential.of(["O"], place).numpy()
+    phase = plane(48, {"O": 0.1}).of(["O"], place).angle().numpy()
     index = np.arange(-16, 17)
     kx, ky = index / CELL[0], index / CELL[1]
     k2 = kx[:, None] ** 2 + ky[None, :] ** 2
@@ -48,16 +52,28 @@ def test_potential_is_its_fourier_series():
     for i, j in [(12, 37), (13, 38), (0, 0), (30, 5)]:
         x, y = i * CELL[0] / 48 - place[0, 0], j * CELL[1] / 48 - place[0, 1]
         wave = np.exp(2j * np.pi * (kx[:, None] * x + ky[None, :] * y))
-        assert image[i, j] == pytest.approx(np.sum(factor * wave).real, rel=1e-4, abs=1e-3)
+        expected = interaction_parameter(300.0) * np.sum(factor * wave).real
+        assert phase[i, j] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
-def test_integral_of_the_potential_is_the_forward_scattering():
-    potential = PlanePotential(CELL, 64, "lobato", {}).of(["Pt", "O"], np.array([[1, 2], [7, 3.3]]))
+def test_integral_of_the_phase_is_the_forward_scattering():
+    phase = plane(64, {}).of(["Pt", "O"], np.array([[1, 2], [7, 3.3]])).angle()
     forward = sum(
         LobatoParametrization().projected_scattering_factor(s)(np.array([0.0])).item()
         for s in ("Pt", "O")
     )
-    assert potential.mean().item() * CELL[0] * CELL[1] == pytest.approx(forward, rel=1e-5)
+    expected = interaction_parameter(300.0) * forward
+    assert phase.mean().item() * CELL[0] * CELL[1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_vibrating_atoms_transmit_the_product_of_what_each_transmits():
+    places = np.array([[3.0, 4.0], [5.1, 4.6]])
+    transmission = plane(144, {"Pt": 0.064, "O": 0.076}, "transmission")
+    both = transmission.of(["Pt", "O"], places)
+    one, other = transmission.of(["Pt"], places[:1]), transmission.of(["O"], places[1:])
+    assert (both - one * other).abs().max() < 1e-5
+    assert one.abs().min() < 0.9  # what platinum takes from the elastic wave
+    assert both.abs().max() < 1 + 2e-3
 
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (3.0, -2.0)])
@@ -83,10 +99,9 @@ def test_stored_points_lose_nothing(dimer, simulation):
     # form up to the band limit; all of its spectrum must be on the stored points.
     alone = dimer[[0]]
     wave = multislice(alone, [(0, 0)], settings)[0, 0].astype(complex)
-    phase = interaction_parameter(300.0) * PlanePotential(
-        CELL, 180, "lobato", {"Pt": 10 * simulation["debye_waller_nm"]["Pt"]}
-    ).of(["Pt"], alone.positions[:, :2])
-    spectrum = torch.fft.fft2(torch.polar(torch.ones_like(phase), phase), norm="forward").numpy()
+    displacement = {"Pt": 10 * simulation["debye_waller_nm"]["Pt"]}
+    exact = plane(180, displacement, "transmission").of(["Pt"], alone.positions[:, :2])
+    spectrum = torch.fft.fft2(exact, norm="forward").numpy()
     k = np.hypot(*np.meshgrid(*(np.fft.fftfreq(180, c / 180) for c in CELL), indexing="ij"))
     energy = np.sum(np.abs(spectrum[k < 180 / 3 / 12.0]) ** 2)
     assert np.mean(np.abs(wave) ** 2) == pytest.approx(energy, rel=1e-5)

@@ -9,9 +9,9 @@ import numpy as np
 from ase import Atoms
 
 from lowdose.imaging.phonons import displaced
-from lowdose.imaging.potential import PARAMETRIZATIONS
+from lowdose.imaging.scattering import parametrization_of
 
-# After `potential`, which keeps the user's own configuration of abTEM out.
+# After `scattering`, which keeps the user's own configuration of abTEM out.
 import abtem  # isort: skip
 from abtem.multislice import FresnelPropagator  # isort: skip
 
@@ -59,8 +59,8 @@ def abtem_multislice(
     """
     count = simulation.get("phonon_configurations", 0)
     sigmas = {k: 10 * v for k, v in simulation["debye_waller_nm"].items() if v > 0}
-    parametrization = PARAMETRIZATIONS[simulation["parametrization"]](
-        sigmas={} if count else sigmas
+    parametrization = parametrization_of(
+        simulation["parametrization"], sigmas={} if count else sigmas
     )
     result = []
     with fixed_abtem():

@@ -8,21 +8,13 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from lowdose.imaging.optics import fast_length, wavelength
+from lowdose.imaging.electron import wavelength
+from lowdose.imaging.fourier import fast_length
 from lowdose.imaging.phonons import displaced
-from lowdose.imaging.potential import PlanePotential, planes
+from lowdose.imaging.potential import PlaneTransmission, planes
 
 BAND = 2 / 3  # of the Nyquist frequency: products of two such functions do not alias into it
 CLOSEST_PLANES = 0.3  # Å, when the atoms vibrate: planes are those of the atoms at rest
-
-
-def interaction_parameter(energy_kev: float) -> float:
-    """Return sigma = 2 pi m e lambda / h^2 [rad / (V Å)]; 6.526e-4 at 300 keV (Kirkland 2010)."""
-    rest = 510.99895  # keV
-    return (
-        2 * np.pi * (rest + energy_kev)
-        / (wavelength(energy_kev) * energy_kev * 1e3 * (2 * rest + energy_kev))
-    )  # fmt: skip
 
 
 def stored_points(cell: tuple[float, float], grid: int) -> tuple[int, int]:
@@ -44,6 +36,10 @@ def multislice(
     are cut at two thirds of the grid's band (Kirkland 2010, chapter 6).  Planes stand where
     their atoms are, so that there is no slice thickness to converge.
 
+    Thermal motion enters as the mean transmission of each atom, which makes the wave the mean
+    of the waves of frozen phonons but for the motion along the beam; see
+    :mod:`lowdose.imaging.thermal`.
+
     Parameters
     ----------
     atoms : ase.Atoms
@@ -64,13 +60,13 @@ def multislice(
     cell, depth = (float(lengths[0]), float(lengths[1])), float(lengths[2])
     grid, count = simulation["grid"], simulation.get("phonon_configurations", 0)
     sigmas = {k: 10 * v for k, v in simulation["debye_waller_nm"].items()}
-    potential = PlanePotential(
-        cell, grid, simulation["parametrization"], {} if count else sigmas, device
-    )
+    transmissions = PlaneTransmission(
+        cell, grid, simulation["parametrization"], {} if count else sigmas,
+        simulation["energy_kev"], simulation.get("thermal", "transmission"), device,
+    )  # fmt: skip
     tolerance = 10 * simulation["slice_thickness_nm"]
     slices = planes(atoms.positions[:, 2], max(tolerance, CLOSEST_PLANES) if count else tolerance)
     propagator = _Propagator(cell, grid, simulation["energy_kev"], tilts_deg, device)
-    sigma = interaction_parameter(simulation["energy_kev"])
     symbols = np.array(atoms.get_chemical_symbols())
     result = []
     for configuration in range(max(count, 1)):
@@ -78,8 +74,8 @@ def multislice(
         wave = torch.ones(len(tilts_deg), grid, grid, dtype=torch.complex64, device=device)
         spectrum = propagator.start()
         for number, plane in enumerate(slices):
-            phase = sigma * potential.of(symbols[plane], positions[plane, :2])
-            transmission = propagator.limited(torch.polar(torch.ones_like(phase), phase))
+            transmission = transmissions.of(symbols[plane], positions[plane, :2])
+            transmission = propagator.limited(transmission)
             here = positions[plane, 2].mean()
             behind = slices[number + 1] if number + 1 < len(slices) else None
             there = depth if behind is None else positions[behind, 2].mean()
