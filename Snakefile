@@ -39,19 +39,19 @@ wildcard_constraints:
     denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
 
 
-include: "workflow/rules/structures.smk"
-include: "workflow/rules/simulate.smk"
-include: "workflow/rules/frames.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/baselines.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/figures.smk"
+STAGES = "structures simulate frames train baselines evaluate figures dataset world"
+for stage in STAGES.split():
+
+    include: f"workflow/rules/{stage}.smk"
 
 
 rule all:
     default_target: True
     input:
+        # Also for themselves: Snakemake makes no missing file whose consumers are up to date.
+        expand("results/waves/{shard}.h5", shard=study.shards),
         "results/tables/headline.json",
         "results/tables/index.csv",
         "results/tables/results.html",
         expand("results/figures/{figure}.png", figure=FIGURES),
+        WORLD,

@@ -17,6 +17,8 @@ def expected(study):
         "structures": 1,
         "simulate": len(study.shards),
         "frames": 1,
+        "dataset": 1,
+        **({"shifted": 1} if study.config.shifted.shapes else {}),
         "train": networks,
         "tune": baselines,
         "evaluate": networks + baselines,

@@ -32,7 +32,7 @@ def of(jobs, rule):
 def test_the_first_run_made_every_job(all_jobs):
     assert rules(all_jobs) >= {
         *("structures", "simulate", "frames", "train", "tune", "evaluate", "evaluate_references"),
-        *("summarise", "columns", "mechanism", "figure_images", "figure_library"),
+        *("summarise", "columns", "mechanism", "figure_images", "dataset"),
     }
     assert len(of(all_jobs, "train")) == 3
     assert len(of(all_jobs, "evaluate")) == 3 + 4
@@ -66,6 +66,17 @@ def test_structures_rerun_everything(finished, all_jobs):
         assert finished.planned() == all_jobs
 
 
+@pytest.mark.parametrize("name", ["figure_defocus", "dataset_card"])
+def test_the_description_of_the_data_is_made_alone(finished, name):
+    with finished.edited(f"workflow/lowdose/report/{name}.py", comment):
+        assert finished.planned() == {"dataset"}
+
+
+def test_the_engine_reruns_the_waves_and_what_comes_after(finished, all_jobs):
+    with finished.edited("workflow/lowdose/imaging/potential.py", comment):
+        assert finished.planned() == all_jobs - {"structures"}
+
+
 def test_optics_rerun_what_comes_after_the_waves(finished, all_jobs):
     with finished.edited("workflow/lowdose/imaging/optics.py", comment):
         assert finished.planned() == all_jobs - of(all_jobs, "simulate") - {"structures"}
@@ -83,7 +94,8 @@ def test_a_figure_is_redrawn_alone(finished):
 
 def test_the_style_redraws_all_figures(finished, all_jobs):
     with finished.edited("workflow/lowdose/report/style.py", comment):
-        assert finished.planned() == {job for job in all_jobs if job.startswith("figure_")}
+        drawn = {job for job in all_jobs if job.startswith("figure_")}
+        assert finished.planned() == {*drawn, "dataset"}
 
 
 def test_one_baseline_is_tuned_and_evaluated_alone(finished):

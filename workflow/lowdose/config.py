@@ -69,6 +69,9 @@ class Shifted(Strict):
     phonon_configurations: int = Field(
         8, ge=1, le=200, description="frozen-phonon configurations of the shift `phonons`"
     )
+    focal_points: int = Field(
+        21, ge=2, le=31, description="foci of the incoherent sum of the shift `coherence`"
+    )
     c3_um: float = Field(-9.0, description="C3 of the shift `optics` [µm]")
     c12_nm: NotNegative = Field(2.0, description="twofold astigmatism of the shift `optics` [nm]")
     c21_nm: NotNegative = Field(60.0, description="axial coma of the shift `optics` [nm]")

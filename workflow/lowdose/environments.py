@@ -22,7 +22,9 @@ _DENOISERS = ("h5py", "pandas", "pyarrow", "safetensors", "scikit-image", "scipy
 # What the code of a stage imports; tests/unit/test_environments.py compares it with the source.
 DIRECT: dict[str, tuple[str, ...]] = {
     "structures": (*_FLOOR_0, "ase", "pandas", "pyarrow", "scipy", "wulffpack"),
-    "simulate": (*_FLOOR_0, "abtem", "ase", "h5py", "pandas", "pyarrow", "scipy", "torch"),
+    "simulate": (
+        *_FLOOR_0, "abtem", "ase", "h5py", "pandas", "pyarrow", "scipy", "torch", "wulffpack",
+    ),  # fmt: skip
     "frames": (*_FLOOR_0, "h5py", "pandas", "pyarrow", "scipy", "torch"),
     "train": (*_FLOOR_0, *_DENOISERS),
     "baselines": (*_FLOOR_0, *_DENOISERS),

@@ -24,6 +24,9 @@ ENVIRONMENT = {
     "structures": "structures",
     "simulate": "simulate",
     "frames": "frames",
+    "dataset": "figures",
+    "shifted": "simulate",
+    "converge": "simulate",
     "train": "train",
     "tune": "baselines",
     "evaluate": "evaluate",
@@ -136,6 +139,28 @@ class Study:
 
     def _frames(self) -> dict:
         return {**self._imaging(), "frames": self.values["frames"], "seed": self.config.seed}
+
+    def _world(self) -> dict:
+        simulation = dict(self.values["simulation"])
+        simulation.pop("models_per_shard")
+        return {
+            "structures": self.values["structures"],
+            "simulation": simulation,
+            "optics": self.values["optics"],
+            "camera": self.values["camera"],
+            "seed": self.config.seed,
+        }
+
+    def _dataset(self) -> dict:
+        sections = ("frames", "study", "training_sets")
+        return {**self._world(), **{key: self.values[key] for key in sections}}
+
+    def _shifted(self) -> dict:
+        frames = {k: self.values["frames"][k] for k in ("doses_e_per_px", "reference_dose_e_per_px")}
+        return {**self._world(), "shifted": self.values["shifted"], "frames": frames}
+
+    def _converge(self) -> dict:
+        return self._world()
 
     def _train(self, network: str, training_set: str, seed: int | str) -> dict:
         return {

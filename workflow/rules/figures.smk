@@ -6,7 +6,6 @@ FIGURES = [
     "filters",
     "learning_curves",
     "likelihood",
-    "library",
 ]
 EVALUATED = expand(
     "results/evaluation/{name}/{file}",
@@ -200,34 +199,4 @@ use rule figure_images as figure_likelihood with:
         spec=study.spec_of("figure", figure="likelihood"),
         figure="likelihood",
         code=study.code_of("figure", "lowdose.report.figure_likelihood"),
-        libraries=study.libraries_of("figure"),
-
-
-use rule figure_images as figure_library with:
-    input:
-        "results/structures/columns.parquet",
-        "results/structures/models.csv",
-        "results/frames/classes.parquet",
-    output:
-        report(
-            "results/figures/library.png",
-            caption="../report/library.rst",
-            category="5 Data",
-            labels={"figure": "model library", "show": "figure"},
-        ),
-        "results/figures/library.svg",
-        report(
-            "results/figures/library.csv",
-            caption="../report/library.rst",
-            category="5 Data",
-            labels={"figure": "model library", "show": "numbers (CSV)"},
-        ),
-    log:
-        "results/logs/figures/library.log",
-    benchmark:
-        "results/logs/figures/library.jsonl"
-    params:
-        spec=study.spec_of("figure", figure="library"),
-        figure="library",
-        code=study.code_of("figure", "lowdose.report.figure_library"),
         libraries=study.libraries_of("figure"),

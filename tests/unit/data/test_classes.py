@@ -19,9 +19,13 @@ def test_ninety_percent_rule(bright, dark, expected):
     assert contrast_class(np.random.default_rng(0).permutation(contrast)) == expected
 
 
-def test_full_columns_are_platinum_of_three_atoms():
+def test_an_image_without_a_particle_has_no_class():
+    assert contrast_class(np.zeros(0)) == "none"
+
+
+def test_full_columns_are_the_particle_s_of_three_atoms():
     columns = pd.DataFrame(
-        {"element": ["Pt", "Pt", "Ce", "Pt"], "n_atoms": [3, 2, 9, 0],
+        {"is_particle": [True, True, False, True], "n_atoms": [3, 2, 9, 0],
          "y_nm": [1.0, 2.0, 3.0, 4.0], "x_nm": [5.0, 6.0, 7.0, 8.0]}
     )  # fmt: skip
     assert full_columns(columns).tolist() == [[1.0, 5.0]]

@@ -27,7 +27,8 @@ def columns_of(count: int) -> pd.DataFrame:
         {
             "model_id": [attributes(n)["model_id"] for n in range(count) for _ in range(2)],
             "x_nm": np.linspace(0.3, 0.7, 2 * count), "y_nm": np.linspace(0.5, 1.1, 2 * count),
-            "element": "Pt", "n_atoms": 5, "is_surface": [True, False] * count, "site": "facet",
+            "element": "Pt", "is_particle": True, "n_atoms": 5,
+            "is_surface": [True, False] * count, "site": "facet",
             "changed": False,
         }
     )  # fmt: skip
@@ -39,8 +40,12 @@ def imaging(optics, camera):
 
 
 def write(path, imaging, images, seed=1, **changes):
-    frames = [(attributes(n, **changes), image) for n, image in enumerate(images)]
-    return write_frames(path, "test", frames, columns_of(len(images)), imaging, DOSES, seed)
+    columns = columns_of(len(images))
+    frames = [
+        (about, image, columns[columns["model_id"] == about["model_id"]])
+        for about, image in ((attributes(n, **changes), image) for n, image in enumerate(images))
+    ]
+    return write_frames(path, "test", frames, imaging, DOSES, seed)
 
 
 @pytest.fixture
@@ -70,7 +75,7 @@ def test_real_frame_stands_upright(tilted_waves, particle_model, imaging, model)
                            np.rint(across + 0.11 / pixel * np.cos(a)).astype(int)]
                      for a in angle]).mean(axis=0)  # fmt: skip
     brighter = frame[rows, across] > ring
-    assert brighter[(inside["element"] == "Pt").to_numpy()].all()
+    assert brighter[inside["is_particle"].to_numpy()].all()
     assert brighter.mean() > 0.95
 
 

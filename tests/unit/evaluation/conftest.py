@@ -38,11 +38,17 @@ def table_of(points: np.ndarray, vacancies: np.ndarray | None = None) -> pd.Data
     """Return the true columns of a frame as `columns.parquet` holds them."""
     surface = on_surface(points)
     table = pd.DataFrame(points, columns=["x_nm", "y_nm"]).assign(
-        element="Pt", n_atoms=6, is_surface=surface, site=np.where(surface, "facet", "bulk")
+        element="Pt",
+        is_particle=True,
+        n_atoms=6,
+        is_surface=surface,
+        site=np.where(surface, "facet", "bulk"),
     )
     if vacancies is not None:
         empty = pd.DataFrame(np.reshape(vacancies, (-1, 2)), columns=["x_nm", "y_nm"])
-        empty = empty.assign(element="Pt", n_atoms=0, is_surface=False, site="vacancy")
+        empty = empty.assign(
+            element="Pt", is_particle=True, n_atoms=0, is_surface=False, site="vacancy"
+        )
         table = pd.concat([table, empty], ignore_index=True)
     return table
 

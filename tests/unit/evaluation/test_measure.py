@@ -168,9 +168,9 @@ def test_candidates_lie_above_the_interface(particle):
     assert distance.max() < 0.005
 
 
-def test_truth_of_a_frame_is_its_platinum(particle):
+def test_truth_of_a_frame_is_its_particle(particle):
     table = particle.table_of(particle.lattice()[:4])
-    table.loc[1, "element"] = "Ce"
+    table.loc[1, "is_particle"] = False
     assert list(truth_of_frame(table)["x_nm"]) == list(table["x_nm"].drop(1))
 
 

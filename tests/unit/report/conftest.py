@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
+from lowdose import config
 from lowdose.data.frames import write_frames
 from lowdose.report.inputs import Inputs
+from lowdose.stages import Study
 
 PIXEL = 0.02
 SHAPE = 170, 190
@@ -23,6 +27,8 @@ METRICS = (
 )  # fmt: skip
 VACANCY = 1.78, 1.2  # x and y [nm]
 TRACE = 0.3  # contrast of a column
+TINY = Path(config.default_files()[0]).parent / "tiny.yaml"
+CONTRASTS = ("white", "intermediate", "black")
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +51,9 @@ def spec():
 def lattice() -> pd.DataFrame:
     """Platinum columns on a square grid of 0.24 nm, the outermost on the surface."""
     rows = [
-        {"x_nm": 1.3 + 0.24 * i, "y_nm": 1.2 + 0.24 * k, "element": "Pt", "n_atoms": 5,
-         "is_surface": k == 0 or i in (0, 4), "site": "facet" if k == 0 else "bulk",
-         "changed": False}
+        {"x_nm": 1.3 + 0.24 * i, "y_nm": 1.2 + 0.24 * k, "element": "Pt",
+         "is_particle": True, "n_atoms": 5, "is_surface": k == 0 or i in (0, 4),
+         "site": "facet" if k == 0 else "bulk", "changed": False}
         for i in range(5) for k in range(4)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -76,11 +82,16 @@ def inputs(tmp_path_factory, spec):
         truth.append(columns.assign(model_id=model, y_nm=columns["y_nm"] + 0.15))
         about = {"model_id": model, "base_shape": "PtNp1a", "family": "PtNp1", "defect": defect,
                  "layers": 16, "tilt_x_deg": 0.0, "tilt_y_deg": 0.0}  # fmt: skip
-        models.append({**about, "interface_y_nm": 2.3})
-        frames.append(({**models[-1], "c1_nm": 9.0, "contrast": "white"}, picture(columns)))
+        models.append({**about, "interface_y_nm": 2.3, "meaning": "a square", "variant": "plain"})
+        about = {**models[-1], "c1_nm": 9.0, "contrast": "white"}
+        frames.append((about, picture(columns), truth[-1]))
     truth = pd.concat(truth, ignore_index=True)
-    imaging = {"camera": {"pixel_size_nm": PIXEL}, "optics": {}, "energy_kev": 300.0}
-    write_frames(folder / "test.h5", "test", frames, truth, imaging, [0.45], spec["seed"])
+    imaging = {
+        "camera": {"pixel_size_nm": PIXEL, "dark_e_per_px": 0.0},
+        "optics": {},
+        "energy_kev": 300.0,
+    }
+    write_frames(folder / "test.h5", "test", frames, imaging, [0.45], spec["seed"])
     (folder / "structures").mkdir()
     pd.DataFrame(models).to_csv(folder / "structures" / "models.csv", index=False)
     truth.to_parquet(folder / "structures" / "columns.parquet")
@@ -89,7 +100,7 @@ def inputs(tmp_path_factory, spec):
     for k, name in enumerate(DENOISERS):
         (folder / "evaluation" / name).mkdir(parents=True)
         with h5py.File(folder / "evaluation" / name / "images.h5", "w") as file:
-            for i, (_, clean) in enumerate(frames):
+            for i, (_, clean, _) in enumerate(frames):
                 file[str(i)] = (clean + 0.02 * k * rng.standard_normal(SHAPE)).astype(np.float16)
     (folder / "tables").mkdir()
     results(spec, rng).to_csv(folder / "tables" / "results.csv", index=False)
@@ -157,3 +168,90 @@ def results(spec: dict, rng: np.random.Generator) -> pd.DataFrame:
                 row |= {m: np.nan for m in ("precision", "precision_low", "precision_high")}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the files lie, and what is in them."""
+
+    folder: Path
+    spec: dict
+    models: pd.DataFrame
+    columns: pd.DataFrame
+    classes: pd.DataFrame
+    clean: dict[str, np.ndarray]
+    counts: dict[str, np.ndarray]
+
+    @property
+    def structures(self) -> Path:
+        return self.folder / "structures"
+
+    @property
+    def frozen(self) -> list[Path]:
+        return [self.folder / f"{name}.h5" for name in self.clean]
+
+
+def square(rows: int, across: int, defect: str) -> list[dict]:
+    """Return a square of columns on a row of cations; D1 lacks its middle top column."""
+    found = []
+    for i in range(across):
+        for k in range(rows):
+            gone = defect == "D1" and k == 0 and i == across // 2
+            found.append({
+                "x_nm": 1 + 0.24 * i, "y_nm": 2.0 - 0.24 * (rows - 1 - k), "element": "Pt",
+                "n_atoms": 0 if gone else 4, "is_particle": True,
+                "is_surface": k == 0 and not gone, "changed": gone,
+                "site": "vacancy" if gone else "facet" if k == 0 else "bulk",
+            })  # fmt: skip
+    for i in range(12):
+        found.append({"x_nm": 0.2 + 0.3 * i, "y_nm": 2.3, "element": "Ce", "n_atoms": 8,
+                      "is_particle": False, "is_surface": False, "changed": False,
+                      "site": "support"})  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """Models, columns, pairs, classes and two frozen sets on disk, with a blank model."""
+    folder = tmp_path_factory.mktemp("world")
+    spec = Study(config.load([TINY])).spec("dataset")
+    rng = np.random.default_rng(4)
+    models, columns, classes = [], [], []
+    for shape in ("PtNp1a", "PtNp1b", "PtNp2a", "vacuum"):
+        for defect in ("D0", "D1") if shape != "vacuum" else ("D0",):
+            for layers, tilt in ((16, 2), (21, 0), (26, 0)):
+                name = f"{shape}-{defect}-{layers}L-x{tilt}y0"
+                family = shape.removesuffix("a").removesuffix("b")
+                about = {"model_id": name, "base_shape": shape, "family": family, "defect": defect,
+                         "layers": layers, "tilt_x_deg": tilt, "tilt_y_deg": 0}  # fmt: skip
+                kind = {"meaning": f"like {family}", "variant": "plain"}
+                models.append({**about, **kind, "interface_y_nm": 2.115})
+                size = {"PtNp1a": (4, 5), "PtNp1b": (5, 7), "PtNp2a": (2, 6)}.get(shape)
+                if size:
+                    table = pd.DataFrame(square(*size, defect)).assign(model_id=name)
+                    columns.append(table.assign(x_nm=table["x_nm"] + 0.05 * tilt))
+                split = {"PtNp1a": "test", "PtNp2a": "validation"}.get(shape, "train")
+                for c1 in (0.0, 1.0, 6.0, 20.0):
+                    contrast = "none" if shape == "vacuum" else str(rng.choice(CONTRASTS))
+                    mean = 0.0 if shape == "vacuum" else float(rng.normal(0.1, 0.2))
+                    classes.append({**about, "c1_nm": c1, "contrast": contrast,
+                                    "mean_contrast": mean, "split": split})  # fmt: skip
+    pairs = [{"pair": f"p{i}", "kind": kind} for i, kind in enumerate(("vacancy",) * 5 + ("half",))]
+    tables = [pd.DataFrame(t) for t in (models, pairs, classes)]
+    (folder / "structures").mkdir()
+    tables[0].to_csv(folder / "structures" / "models.csv", index=False)
+    tables[1].to_csv(folder / "structures" / "pairs.csv", index=False)
+    every = pd.concat(columns, ignore_index=True)
+    every.to_parquet(folder / "structures" / "columns.parquet")
+    tables[2].to_parquet(folder / "classes.parquet")
+    dose = spec["frames"]["reference_dose_e_per_px"]
+    clean, counts = {}, {}
+    for number, name in enumerate(("validation", "test")):
+        clean[name] = rng.normal(1, 0.1 + 0.05 * number, (2, 30, 40)).astype(np.float32)
+        counts[name] = rng.poisson(clean[name].clip(0) * dose).astype(np.uint16)
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["clean"] = clean[name]
+            file[f"counts/{dose:g}"] = counts[name]
+            file.attrs.update({"split": name, "digest": f"{name}-digest", "pixel_size_nm": 0.0122,
+                               "imaging": '{"camera": {"dark_e_per_px": 0.0}}'})  # fmt: skip
+    return World(folder, spec, tables[0], every, tables[2], clean, counts)

@@ -162,15 +162,6 @@ def test_filters_lie_where_their_pixel_is(inputs, spec):
     assert wide["weight_within_0.12_nm"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_library_counts_columns_and_classes(inputs, spec):
-    _, table = draw("library", inputs, spec)
-    columns = table[table["table"] == "columns"]
-    assert len(columns) == 20 and set(columns["model_id"]) == {"PtNp1a-D0-16L-x0y0"}
-    classes = table[table["table"] == "classes"].set_index(["c1_nm", "contrast"])["images"]
-    assert classes[0.0, "black"] == 1 and classes[0.0, "white"] == 0
-    assert classes[9.0, "white"] == 2 and classes.sum() == 4
-
-
 def test_a_missing_result_is_one_sentence(inputs, spec, tmp_path):
     lost = dataclasses.replace(inputs, tables=tmp_path)
     with pytest.raises(UserError, match=r"results.csv does not exist; run the stage `summarise`"):

@@ -109,7 +109,7 @@ def test_captions_quote_the_configuration(path, overlay):
     )
     body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
     assert "{{" not in body
-    if path.stem != "library":
+    if path.stem not in ("library", "defocus"):
         assert f"{values['frames']['reference_dose_e_per_px']:g}" in body
     if path.stem == "likelihood":
         assert f"{100 * values['evaluation']['false_discovery_rate']:g} %" in text

@@ -1,82 +1,125 @@
-"""Speed of the simulation: one exit wave, one image of a focal series, abTEM's own beside it."""
+"""Speed of the simulated world: all waves, all frames, one focal series, training crops."""
 
 from __future__ import annotations
 
-import statistics
+import json
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from pathlib import Path
+
+Row = tuple[str, float, str, float | None]
+LIBRARY = Path("config/paper.yaml")
+SHAPE = (820, 868)  # pixels of the paper's frames, about
 
 
-def measure(threads: int) -> list[tuple[str, float, str, float | None]]:
+def measure(threads: int) -> list[Row]:
     """Return rows of (name, value, unit, upper target)."""
-    import numpy as np
-
     from lowdose import config
-    from lowdose.data.frames import MARGIN_TOP_NM
-    from lowdose.imaging.camera import PixelGrid, blur, detected
-    from lowdose.imaging.optics import WaveOptics
-    from lowdose.imaging.waves import exit_waves, fixed_abtem
+    from lowdose.cli._bench_rendering import crops, focal_series
     from lowdose.runtime import fix_torch
-    from lowdose.structures import plan
-    from lowdose.structures.library import build_structure
+    from lowdose.stages import Study
+    from lowdose.structures.library import write_library
 
     fix_torch(threads)
-    values = config.load().model_dump(mode="json")
-    optics, camera = values["optics"], values["camera"]
-    energy = values["simulation"]["energy_kev"]
-    models = {m.layers: m for m in plan.plan(values["structures"])}
-    rows = []
-    for layers in (min(models), max(models)):
-        atoms = build_structure(values["structures"], models[layers], values["seed"])
-        seconds = _median(lambda a=atoms: exit_waves(a, [(0, 0)], values["simulation"]), 5)
-        name = f"exit wave of one model of {layers} layers, {len(atoms)} atoms"
-        rows.append((name, seconds, "s", 1.0))
-    wave = exit_waves(atoms, [(0, 0)], values["simulation"])[0]
-    cell = atoms.cell.lengths()[1] / 10, atoms.cell.lengths()[0] / 10
-    pixel = camera["pixel_size_nm"]
-    lens = WaveOptics(cell, optics, energy)
-    transfer = blur(lens.grid, cell, camera, pixel)
-    shape = (820, 868)
-    pixels = PixelGrid(lens.grid, cell, pixel, (MARGIN_TOP_NM, 0.0), shape,
-                       tuple(2 * m for m in lens.cut))  # fmt: skip
-    spectrum = lens.spectrum(wave)
-
-    def ours(c1: float) -> np.ndarray:
-        image = detected(lens.intensity(spectrum, c1), transfer, camera["contrast_factor"])
-        return pixels.sample(image).numpy()
-
-    focal_series = np.arange(21.0)
-    one = _median(lambda: [ours(c1) for c1 in focal_series], 3) / len(focal_series)
-    rows.append(("one 868 x 820 image of a focal series from a stored wave", one, "s", 0.06))
-
-    import abtem
-
-    with fixed_abtem():
-        stored = abtem.Waves(
-            np.ascontiguousarray(wave.T), energy=energy * 1e3, extent=(10 * cell[1], 10 * cell[0])
-        )
-
-        def theirs(c1: float) -> np.ndarray:
-            ctf = abtem.CTF(
-                energy=energy * 1e3, defocus=-10 * c1, Cs=optics["c3_um"] * 1e4,
-                C50=optics["c5_mm"] * 1e7, focal_spread=10 * optics["focal_spread_nm"],
-                angular_spread=optics["convergence_mrad"],
-            )  # fmt: skip
-            intensity = stored.apply_ctf(ctf).intensity()
-            return intensity.interpolate(gpts=(868, 820)).array
-
-        abtem_one = _median(lambda: [theirs(c1) for c1 in focal_series[:5]], 3) / 5
-    rows.append(("the same by abTEM: apply_ctf, intensity, interpolate", abtem_one, "s", None))
-    rows.append(("abTEM's time over ours", abtem_one / one, "", None))
+    root = Path(__file__).resolve().parents[3]
+    study = Study(config.load([root / LIBRARY]))
+    with tempfile.TemporaryDirectory(prefix="lowdose-bench-") as folder:
+        place = Path(folder)
+        begun = time.perf_counter()
+        count = write_library(study.values["structures"], study.config.seed, place / "structures")
+        rows: list[Row] = [(f"{count} models built and checked", _since(begun), "s", None)]
+        rows += _waves(study.spec("simulate", shard="shard000"), place, threads)
+        shards = sorted(place.glob("*.h5"))
+        rows += _frames(shards, study)
+        rows += focal_series(shards[0], study.values, SHAPE)
+        rows += crops(shards[:1], study.values)
     return rows
 
 
-def _median(function: Callable[[], object], repetitions: int) -> float:
-    """Median seconds of a call, after one to warm up."""
-    function()
-    times = []
-    for _ in range(repetitions):
+def _waves(spec: Mapping, place: Path, threads: int) -> list[Row]:
+    """Simulate all models in jobs of one thread, as the workflow does, first every other one."""
+    import pandas as pd
+
+    names = list(pd.read_csv(place / "structures" / "models.csv")["model_id"])
+    halves = [names[0::2], names[1::2]]
+    per_job = 60
+    seconds, peak = [], 0
+    for half, models in enumerate(halves):
+        jobs = [
+            {"name": f"half{half}-{i:04d}", "models": models[i : i + per_job]}
+            for i in range(0, len(models), per_job)
+        ]
         begun = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times)
+        peak = max(peak, _run(jobs, spec, place, threads))
+        seconds.append(_since(begun))
+    per_model = [s / len(half) for s, half in zip(seconds, halves, strict=True)]
+    total = sum(seconds)
+    return [
+        (f"exit waves of all {len(names)} models", total / 60, "min", 12),
+        ("peak memory of all processes", peak / 2**30, "GiB", 3),
+        ("one exit wave", total / len(names), "s", None),
+        ("departure from linear: time a model of all over half",
+         abs(total / len(names) / per_model[0] - 1), "", 0.1),
+    ]  # fmt: skip
+
+
+def _run(jobs: list[dict], spec: Mapping, place: Path, threads: int) -> int:
+    """Run simulations side by side; return the largest memory of all of them together."""
+    import os
+
+    import psutil
+
+    from lowdose.cli._watched import memory
+    from lowdose.runtime import UserError
+
+    package = str(Path(__file__).resolve().parents[2])
+    waiting, running, peak = list(jobs), [], 0
+    while waiting or running:
+        while waiting and len(running) < threads:
+            job = waiting.pop(0)
+            command = [
+                sys.executable, "-m", "lowdose", "--threads", "1", "simulate",
+                "--spec", json.dumps({**spec, "models": job["models"]}),
+                "--structures", str(place / "structures"), "--work", str(place / "work"),
+                "--output", str(place / f"{job['name']}.h5"),
+            ]  # fmt: skip
+            running.append(
+                subprocess.Popen(
+                    command, env={**os.environ, "PYTHONPATH": package},
+                    stderr=subprocess.PIPE, text=True,
+                )
+            )  # fmt: skip
+        peak = max(peak, memory(psutil.Process()))
+        time.sleep(0.2)
+        for process in [p for p in running if p.poll() is not None]:
+            running.remove(process)
+            if process.returncode:
+                raise UserError(f"A simulation failed: {process.stderr.read().strip()[-300:]}")
+    return peak
+
+
+def _frames(shards: list[Path], study) -> list[Row]:
+    """Render every image of every wave, and keep none."""
+    from lowdose.cli._bench_rendering import series_renderer
+    from lowdose.imaging.store import read_waves
+
+    c1 = study.values["frames"]["c1_nm"]
+    begun, count, render = time.perf_counter(), 0, None
+    for row, wave in read_waves(shards):
+        render = render or series_renderer(
+            (row["cell_y_nm"], row["cell_x_nm"]), study.values, SHAPE
+        )
+        for start in range(0, len(c1), 7):
+            count += len(render(wave, c1[start : start + 7]))
+    seconds = _since(begun)
+    return [
+        (f"all {count} frames rendered, none stored", seconds / 60, "min", 15),
+        ("one of them, reading the wave and its checksum included", seconds / count, "s", None),
+    ]
+
+
+def _since(begun: float) -> float:
+    return time.perf_counter() - begun

@@ -13,7 +13,6 @@ FIGURES = (
     "filters",
     "learning_curves",
     "likelihood",
-    "library",
 )
 
 

@@ -11,6 +11,7 @@ DISC_NM = 0.05  # a column's radius
 RING_NM = (0.09, 0.13)  # its surroundings: up to half way to the neighbour at 0.240 nm
 FULL_COLUMN = 3  # atoms; thinner columns are rims whose contrast says nothing of the image
 SHARE = 0.9
+NO_PARTICLE = "none"  # the class of an image of vacuum or of the bare support
 
 
 class ContrastMeter:
@@ -51,6 +52,8 @@ class ContrastMeter:
         points_nm : array (n, 2)
             y and x of the columns [nm].
         """
+        if len(points_nm) == 0:
+            return np.zeros(0)
         blurred = torch.fft.irfft2(torch.fft.rfft2(intensity) * self._kernels, s=intensity.shape)
         pixels = (np.asarray(points_nm) / self.cell_nm * self.grid).T
         disc, ring = (
@@ -65,16 +68,18 @@ def contrast_class(contrast: np.ndarray) -> str:
     """Name the class of an image from the contrast of its full columns.
 
     White if at least 90 % of them have c > 0, black if at least 90 % have c < 0, otherwise
-    intermediate.
+    intermediate; "none" if there is no column.
     """
+    if len(contrast) == 0:
+        return NO_PARTICLE
     if np.mean(contrast > 0) >= SHARE:
         return "white"
     return "black" if np.mean(contrast < 0) >= SHARE else "intermediate"
 
 
 def full_columns(columns: pd.DataFrame) -> np.ndarray:
-    """Return y and x [nm] of the full platinum columns of one model."""
-    full = (columns["element"] == "Pt") & (columns["n_atoms"] >= FULL_COLUMN)
+    """Return y and x [nm] of the full columns of the particle of one model."""
+    full = columns["is_particle"] & (columns["n_atoms"] >= FULL_COLUMN)
     return columns.loc[full, ["y_nm", "x_nm"]].to_numpy()
 
 

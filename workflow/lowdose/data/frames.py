@@ -43,7 +43,9 @@ class FrameSet:
         True columns with ``frame`` and ``x_nm, y_nm`` from the frame's upper left pixel.
     pixel_size_nm : float
     digest : str
-        SHA-256 of images and table: which frames these are.
+        SHA-256 of images, table and truth: which frames these are.
+    dark_e_per_px : float
+        Mean dark counts, whose mean is subtracted and whose noise stays.
     """
 
     table: pd.DataFrame
@@ -51,6 +53,7 @@ class FrameSet:
     columns: pd.DataFrame
     pixel_size_nm: float
     digest: str
+    dark_e_per_px: float = 0.0
 
     def counts(self, frame: int, dose_e_per_px: float, realisation: int, seed: int) -> np.ndarray:
         """Draw the counts of one frame: float32 (y, x), the same whenever asked.
@@ -69,23 +72,30 @@ class FrameSet:
         name = self.table["model_id"].iloc[frame]
         c1 = float(self.table["c1_nm"].iloc[frame])
         rng = seeds.rng(seed, "counts", name, f"{c1:g} nm", f"{dose_e_per_px:g} e/px", realisation)
-        return draw_counts(self.clean[frame] * dose_e_per_px, rng)
+        expected = self.clean[frame] * dose_e_per_px
+        return draw_counts(expected, rng, dark_e_per_px=self.dark_e_per_px)
 
 
 def render(
-    wave: np.ndarray, cell_nm: tuple[float, float], c1_nm: float, imaging: Mapping
+    wave: np.ndarray,
+    cell_nm: tuple[float, float],
+    c1_nm: float,
+    imaging: Mapping,
+    drift_nm: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
     """Render one frame from an exit wave: float32 (y, x), vacuum = 1.
 
     Parameters
     ----------
-    wave : array (y, x), complex
+    wave : array (y, x) or (configuration, y, x), complex
     cell_nm : (float, float)
         Height and width of the cell [nm].
     c1_nm : float
         Defocus [nm].
     imaging : mapping
         ``optics``, ``camera`` and ``energy_kev``.
+    drift_nm : (float, float)
+        Uniform motion along y and x during the exposure [nm].
     """
     optics = WaveOptics(cell_nm, imaging["optics"], imaging["energy_kev"])
     camera, pixel = imaging["camera"], imaging["camera"]["pixel_size_nm"]
@@ -95,7 +105,7 @@ def render(
         optics.grid, cell_nm, pixel, (top, 0.0), shape, tuple(2 * m for m in optics.cut)
     )
     image = optics.intensity(optics.spectrum(wave), c1_nm)
-    transfer = blur(optics.grid, cell_nm, camera, pixel)
+    transfer = blur(optics.grid, cell_nm, camera, pixel, drift_nm=drift_nm)
     return pixels.sample(detected(image, transfer, camera["contrast_factor"])).numpy()
 
 
@@ -145,8 +155,7 @@ def choose(
 def write_frames(
     path: Path,
     split: str,
-    frames: Sequence[tuple[Mapping, np.ndarray]],
-    columns: pd.DataFrame,
+    frames: Sequence[tuple[Mapping, np.ndarray, pd.DataFrame]],
     imaging: Mapping,
     doses_e_per_px: Sequence[float],
     seed: int,
@@ -157,10 +166,9 @@ def write_frames(
     ----------
     path : Path
     split : str
-    frames : sequence of (attributes, clean image)
-        Attributes are a row of ``models.csv`` with ``c1_nm`` and ``contrast``.
-    columns : DataFrame
-        True columns of all models.
+    frames : sequence of (attributes, clean image, true columns of the model)
+        Attributes are a row of ``models.csv`` with ``c1_nm`` and ``contrast``, and ``shift``
+        where the frame leaves the training world.
     imaging : mapping
         ``optics``, ``camera``, ``energy_kev``.
     doses_e_per_px : sequence of float
@@ -168,21 +176,21 @@ def write_frames(
     seed : int
         Root seed.
     """
-    clean = np.stack([image for _, image in frames]).astype(np.float32)
+    clean = np.stack([image for _, image, _ in frames]).astype(np.float32)
+    keep = ("model_id", "base_shape", "family", "defect", "layers", "tilt_x_deg", "tilt_y_deg",
+            "c1_nm", "contrast", "shift")  # fmt: skip
     rows, tables = [], []
-    for number, (row, _) in enumerate(frames):
-        keep = ("model_id", "base_shape", "family", "defect", "layers", "tilt_x_deg", "tilt_y_deg",
-                "c1_nm", "contrast")  # fmt: skip
-        rows.append({"frame": number, **{k: row[k] for k in keep},
+    for number, (row, _, columns) in enumerate(frames):
+        rows.append({"frame": number, **{k: row[k] for k in keep if k in row},
                      "interface_y_nm": row["interface_y_nm"] - MARGIN_TOP_NM})  # fmt: skip
-        of_model = columns[columns["model_id"] == row["model_id"]]
-        tables.append(of_model.assign(frame=number, y_nm=of_model["y_nm"] - MARGIN_TOP_NM))
+        tables.append(columns.assign(frame=number, y_nm=columns["y_nm"] - MARGIN_TOP_NM))
     table = pd.DataFrame(rows)
     truth = pd.concat(tables, ignore_index=True)
-    pixel = imaging["camera"]["pixel_size_nm"]
+    pixel, dark = (imaging["camera"][key] for key in ("pixel_size_nm", "dark_e_per_px"))
     content = hashlib.sha256(clean.tobytes())
-    content.update(table.to_json(orient="records").encode())
-    frame_set = FrameSet(table, clean, truth, pixel, content.hexdigest())
+    for part in (table, truth):
+        content.update(part.to_json(orient="records", double_precision=9).encode())
+    frame_set = FrameSet(table, clean, truth, pixel, content.hexdigest(), dark)
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file.attrs.update({"split": split, "digest": frame_set.digest, "pixel_size_nm": pixel})
         file.attrs["imaging"] = json.dumps(dict(imaging), sort_keys=True)
@@ -197,7 +205,8 @@ def write_frames(
         for dose in doses_e_per_px:
             drawn = [frame_set.counts(i, dose, 0, seed) for i in range(len(clean))]
             stack = counts.create_dataset(
-                f"{dose:g}", data=np.stack(drawn).astype(np.uint16), chunks=chunk,
+                f"{dose:g}", data=np.stack(drawn).astype(np.float32 if dark else np.uint16),
+                chunks=chunk,
                 compression="lzf", shuffle=True,
             )  # fmt: skip
             stack.attrs.update({"units": "electrons per pixel", "dose_e_per_px": dose})
@@ -225,7 +234,8 @@ def read_frames(path: Path) -> FrameSet:
                 for key in ("table", "columns")
             ]
             pixel, digest = float(file.attrs["pixel_size_nm"]), str(file.attrs["digest"])
-            return FrameSet(tables[0], file["clean"][...], tables[1], pixel, digest)
+            dark = float(json.loads(file.attrs["imaging"])["camera"]["dark_e_per_px"])
+            return FrameSet(tables[0], file["clean"][...], tables[1], pixel, digest, dark)
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
             f"The frame file {path} is damaged ({type(error).__name__}); delete it and run again."

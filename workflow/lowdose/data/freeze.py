@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from lowdose.data.classes import ContrastMeter, contrast_class, full_columns
+from lowdose.data.classes import NO_PARTICLE, ContrastMeter, contrast_class, full_columns
 from lowdose.data.frames import choose, render, write_frames
 from lowdose.data.splits import split_images, split_shapes
 from lowdose.imaging.camera import blur
@@ -26,7 +27,7 @@ def freeze(
     """Write ``classes.parquet``, ``validation.h5`` and ``test.h5``.
 
     ``classes.parquet`` has one row for each image (model and C1): contrast class, mean
-    contrast of the full columns, split.
+    contrast of the full columns and the share of them that is white, their number, split.
 
     Parameters
     ----------
@@ -39,10 +40,12 @@ def freeze(
     columns = pd.read_parquet(structures / "columns.parquet")
     classes = classify(waves, columns, spec, frames["c1_nm"])
     if frames["split"] == "shape":
+        shapes = classes[classes["contrast"] != NO_PARTICLE]
         of_shape = split_shapes(
-            classes, frames["test_shapes"], frames["validation_shapes"], spec["seed"]
+            shapes, frames["test_shapes"], frames["validation_shapes"], spec["seed"]
         )
-        classes["split"] = classes["base_shape"].map(of_shape)
+        # Frames without a particle have no columns to find; they are for training alone.
+        classes["split"] = classes["base_shape"].map(of_shape).fillna("train")
     else:
         classes["split"] = split_images(len(classes), spec["seed"])
     counts = classes["contrast"].value_counts().to_dict()
@@ -54,6 +57,7 @@ def freeze(
     }
     wanted = {model for pairs in chosen.values() for model, _ in pairs}
     found = {row["model_id"]: (row, wave) for row, wave in read_waves(waves, wanted)}
+    of_model = dict(list(columns[columns["model_id"].isin(wanted)].groupby("model_id")))
     label = classes.set_index(["model_id", "c1_nm"])["contrast"]
     for split, pairs in chosen.items():
         images = []
@@ -61,11 +65,10 @@ def freeze(
             row, wave = found[model]
             cell = row["cell_y_nm"], row["cell_x_nm"]
             attributes = {**row, "c1_nm": c1, "contrast": label[model, c1]}
-            images.append((attributes, render(wave, cell, c1, imaging)))
+            images.append((attributes, render(wave, cell, c1, imaging), of_model[model]))
         digest = write_frames(
-            output / f"{split}.h5", split, images, columns, imaging, frames["doses_e_per_px"],
-            spec["seed"],
-        )  # fmt: skip
+            output / f"{split}.h5", split, images, imaging, frames["doses_e_per_px"], spec["seed"]
+        )
         log(f"{len(images)} {split} frames, digest {digest[:12]}")
     with atomic_path(output / "classes.parquet") as path:
         classes.to_parquet(path, index=False)
@@ -86,11 +89,13 @@ def classify(
             transfer = blur(optics.grid, cell, camera, camera["pixel_size_nm"])
             meter = ContrastMeter(optics.grid, cell, transfer, camera["contrast_factor"])
         spectrum = optics.spectrum(wave)
-        points = full_columns(of_model[row["model_id"]])
+        points = full_columns(of_model.get(row["model_id"], columns.iloc[:0]))
         keys = ("model_id", "base_shape", "family", "defect", "layers", "tilt_x_deg", "tilt_y_deg")
         for c1 in c1_nm:
             contrast = meter.contrast(optics.intensity(spectrum, c1), points)
             rows.append({**{k: row[k] for k in keys}, "c1_nm": float(c1),
                          "contrast": contrast_class(contrast),
-                         "mean_contrast": float(contrast.mean())})  # fmt: skip
+                         "mean_contrast": float(contrast.mean()) if len(contrast) else 0.0,
+                         "white_share": float(np.mean(contrast > 0)) if len(contrast) else 0.0,
+                         "columns": len(contrast)})  # fmt: skip
     return pd.DataFrame(rows)

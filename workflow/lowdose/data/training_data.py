@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from lowdose import seeds
+from lowdose.data.classes import NO_PARTICLE
 from lowdose.data.frames import read_frames, region
 from lowdose.data.renderer import TrainingRenderer
 from lowdose.imaging.optics import WaveOptics
@@ -25,14 +26,16 @@ def allowed_images(classes: pd.DataFrame, training_set: Mapping) -> pd.DataFrame
     classes : DataFrame
         ``classes.parquet``: one row an image.
     training_set : mapping
-        One entry of ``training_sets``; None admits all.
+        One entry of ``training_sets``; None admits all.  Images without a particle, where the
+        library has them, belong to every contrast, family and defect.
     """
     keep = classes["split"] == "train"
+    blank = classes["contrast"] == NO_PARTICLE
     if training_set["contrast"] != "all":
-        keep &= classes["contrast"] == training_set["contrast"]
+        keep &= blank | (classes["contrast"] == training_set["contrast"])
     for key, column in (("families", "family"), ("defects", "defect"), ("layers", "layers")):
         if training_set[key] is not None:
-            keep &= classes[column].isin(training_set[key])
+            keep &= classes[column].isin(training_set[key]) | (blank & (column != "layers"))
     if training_set["largest_tilt_deg"] is not None:
         tilt = classes[["tilt_x_deg", "tilt_y_deg"]].abs().max(axis=1)
         keep &= tilt <= training_set["largest_tilt_deg"]

@@ -43,7 +43,7 @@ def candidates(
 
 def truth_of_frame(columns: pd.DataFrame) -> pd.DataFrame:
     """Return the platinum rows of a frame's true columns (occupied and vacant)."""
-    return columns[columns["element"] == "Pt"].reset_index(drop=True)
+    return columns[columns["is_particle"]].reset_index(drop=True)
 
 
 def surface_counts(
@@ -133,7 +133,7 @@ def mark_partners(columns: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         frames = siblings["frame"]
         vacant = columns[columns["frame"].isin(frames) & (columns["site"] == "vacancy")]
         perfect = siblings.loc[siblings["defect"] == "D0", "frame"]
-        of_perfect = columns["frame"].isin(perfect) & (columns["element"] == "Pt")
+        of_perfect = columns["frame"].isin(perfect) & columns["is_particle"]
         i_perfect = columns.index[of_perfect]
         here, _, _ = match(
             columns.loc[i_perfect, ["x_nm", "y_nm"]].to_numpy(),

@@ -69,7 +69,7 @@ def places(columns: pd.DataFrame, interface_y_nm: float) -> dict[str, tuple[floa
     one with the most atoms, the vacuum point lies half way from the particle's top to the
     upper edge.
     """
-    metal = columns[(columns["element"] == "Pt") & (columns["n_atoms"] > 0)]
+    metal = columns[columns["is_particle"] & (columns["n_atoms"] > 0)]
     facet = metal[metal["site"] == "facet"]
     top = facet[facet["y_nm"] < facet["y_nm"].min() + 0.1]
     middle = metal["x_nm"].mean()

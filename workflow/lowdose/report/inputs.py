@@ -98,6 +98,10 @@ class Inputs:
             _read(self.structures / "columns.parquet", "structures"),
         )
 
+    def pairs(self) -> pd.DataFrame:
+        """Return the matched pairs: models that differ in one column."""
+        return _read(self.structures / "pairs.csv", "structures")
+
     def contrast_classes(self) -> pd.DataFrame:
         """Return the contrast class of every image of the library."""
         return _read(self.classes, "frames")

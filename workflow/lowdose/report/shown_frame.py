@@ -67,7 +67,7 @@ def choose_frame(frames: FrameSet) -> tuple[int, float, float, bool]:
     if best is not None:
         return *best[1:], True
     first = int(table["frame"].iloc[0])
-    metal = columns[(columns["frame"] == first) & (columns["element"] == "Pt")]
+    metal = columns[(columns["frame"] == first) & columns["is_particle"]]
     top = metal.sort_values("y_nm").iloc[0]
     return first, float(top["x_nm"]), float(top["y_nm"]), False
 
@@ -83,7 +83,7 @@ def disc_mask(
 def particle_crop(frames: FrameSet, frame: int) -> Crop:
     """Return the crop that holds the particle, some vacuum around and some support below."""
     columns = frames.columns[frames.columns["frame"] == frame]
-    metal = columns[columns["element"] == "Pt"]
+    metal = columns[columns["is_particle"]]
     interface = float(frames.table.set_index("frame").loc[frame, "interface_y_nm"])
     return _clipped(
         metal["y_nm"].min() - VACUUM_NM,
@@ -114,9 +114,7 @@ def grey_limits(clean: np.ndarray) -> tuple[float, float]:
 def true_columns(frames: FrameSet, frame: int) -> pd.DataFrame:
     """Return the platinum columns of a frame that hold atoms."""
     columns = frames.columns
-    return columns[
-        (columns["frame"] == frame) & (columns["element"] == "Pt") & (columns["n_atoms"] > 0)
-    ]
+    return columns[(columns["frame"] == frame) & columns["is_particle"] & (columns["n_atoms"] > 0)]
 
 
 def _clipped(top: float, bottom: float, left: float, right: float, frames: FrameSet) -> Crop:
