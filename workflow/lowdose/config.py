@@ -80,7 +80,7 @@ class Shifted(Strict):
         0.25, description="modulation transfer at Nyquist of the shift `camera`"
     )
     contrast_factor: Annotated[float, Field(gt=0, le=2)] = Field(
-        0.33, description="contrast factor of the shift `camera`"
+        0.4, description="contrast factor of the shift `camera`"
     )
     drift_nm: Positive = Field(
         0.08, description="drift within the exposure of the shift `drift` [nm]"

@@ -202,7 +202,7 @@ class Camera(Strict):
         0.02, description="residual vibration, rms along one axis [nm]"
     )
     contrast_factor: Annotated[float, Field(gt=0, le=2)] = Field(
-        0.47, description="contrast of experiment over simulation (Stobbs), about the vacuum"
+        0.56, description="contrast of experiment over simulation (Stobbs), about the vacuum"
     )
     gain: Positive = Field(1.0, description="detector units of one electron")
     dark_e_per_px: NotNegative = Field(

@@ -16,15 +16,14 @@ LOCK = ROOT / "envs" / "requirements.lock"
 # The interpreter that the lock was resolved with; conda environments take the same.
 PYTHON = "3.11"
 
+_WAVES = ("abtem", "ase")
 _FLOOR_0 = ("numpy", "pydantic", "pyyaml")
 _DENOISERS = ("h5py", "pandas", "pyarrow", "safetensors", "scikit-image", "scipy", "torch")
 
 # What the code of a stage imports; tests/unit/test_environments.py compares it with the source.
 DIRECT: dict[str, tuple[str, ...]] = {
     "structures": (*_FLOOR_0, "ase", "pandas", "pyarrow", "scipy", "wulffpack"),
-    "simulate": (
-        *_FLOOR_0, "abtem", "ase", "h5py", "pandas", "pyarrow", "scipy", "torch", "wulffpack",
-    ),  # fmt: skip
+    "simulate": (*_FLOOR_0, *_WAVES, "h5py", "pandas", "pyarrow", "scipy", "torch", "wulffpack"),
     "frames": (*_FLOOR_0, "h5py", "pandas", "pyarrow", "scipy", "torch"),
     "train": (*_FLOOR_0, *_DENOISERS),
     "baselines": (*_FLOOR_0, *_DENOISERS),

@@ -156,7 +156,9 @@ class Study:
         return {**self._world(), **{key: self.values[key] for key in sections}}
 
     def _shifted(self) -> dict:
-        frames = {k: self.values["frames"][k] for k in ("doses_e_per_px", "reference_dose_e_per_px")}
+        frames = {
+            k: self.values["frames"][k] for k in ("doses_e_per_px", "reference_dose_e_per_px")
+        }
         return {**self._world(), "shifted": self.values["shifted"], "frames": frames}
 
     def _converge(self) -> dict:

@@ -17,8 +17,8 @@ CODE = Path(__file__).parents[2] / "second_code.py"
 SMALL = {
     "structures": {
         "base_shapes": {"PtNp1": 1, "PtNp2": 1, "PtNp3": 1, "PtNp4": 1},
-        "size_nm": [1.5, 2.0], "thickness_quota": {16: 8, 21: 2, 26: 2}, "periods": 4, "trilayers": 2,
-        "cell_height_nm": 4.6, "tilts_deg": [[0, 0], [2, 0]],
+        "size_nm": [1.5, 2.0], "thickness_quota": {16: 8, 21: 2, 26: 2}, "periods": 4,
+        "trilayers": 2, "cell_height_nm": 4.6, "tilts_deg": [[0, 0], [2, 0]],
     },
     "simulation": {"grid": 432}, "camera": {"pixel_size_nm": 0.0122},
     "frames": {"test_shapes": 1, "validation_shapes": 1},
