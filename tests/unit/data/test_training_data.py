@@ -41,6 +41,20 @@ def test_each_key_narrows_the_training_split(classes, changes, count):
     assert "PtNp1b" not in set(allowed["base_shape"])  # never from the test split
 
 
+def test_images_without_a_particle_belong_to_every_set(classes):
+    blank = classes[classes["base_shape"] == "PtNp1a"].assign(
+        base_shape="support", family="support", defect="D0", contrast="none", split="train"
+    )
+    both = pd.concat([classes, blank])
+    narrow = {"contrast": "white", "families": ["PtNp2"], "defects": ["D1"], "layers": [21]}
+    allowed = allowed_images(both, {**ALL, **narrow})
+    counts = allowed["family"].value_counts()
+    # Six conditions of the one shape; of the support those of 21 layers, whatever the rest says.
+    assert counts.to_dict() == {"PtNp2": 3, "support": 12}
+    with pytest.raises(UserError, match="admits no image"):
+        allowed_images(both, {**ALL, "contrast": "intermediate"})
+
+
 def test_empty_set_is_refused(classes):
     with pytest.raises(UserError, match=r"training set 'set' admits no image"):
         allowed_images(classes, {**ALL, "contrast": "intermediate"})

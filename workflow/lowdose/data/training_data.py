@@ -40,7 +40,7 @@ def allowed_images(classes: pd.DataFrame, training_set: Mapping) -> pd.DataFrame
         tilt = classes[["tilt_x_deg", "tilt_y_deg"]].abs().max(axis=1)
         keep &= tilt <= training_set["largest_tilt_deg"]
     keep &= classes["c1_nm"].between(*training_set["c1_nm"])
-    if not keep.any():
+    if not (keep & ~blank).any():
         raise UserError(
             f"The training set {training_set['name']!r} admits no image of the training split; "
             "widen its contrast, families, defects, layers, tilt or C1."
