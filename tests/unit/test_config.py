@@ -91,6 +91,16 @@ WRONG = {
     ),
     "not a number": ({"optics": {"c3_um": float("nan")}}, "at optics.c3_um (it is nan)"),
     "tilt": ({"structures": {"tilts_deg": [[9, 0]]}}, "the largest that works is 6"),
+    "half a layer": (
+        {"structures": {"thickness_quota": {16.5: 4}}},
+        "16.5 is no whole number of layers; the nearest that work are 16 and 17",
+    ),
+    "vibration": ({"structures": {"particle_element": "Ag"}}, "debye_waller_nm lacks Ag"),
+    "rutile": ({"structures": {"support_structure": "rutile"}}, "support_c_nm must be given"),
+    "occupancy": (
+        {"structures": {"surface_occupancy": [0.9, 0.5]}},
+        "must be a range, smallest first",
+    ),
     "a name with a dot": ({"networks": {"a.b": DNCNN}}, "at networks.a.b (it is 'a.b')"),
     "a section that is a number": ({"optics": 3}, "at optics (it is 3)"),
 }

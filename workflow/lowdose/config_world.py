@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -99,6 +99,17 @@ class Structures(Strict):
     )
     cell_height_nm: Positive = Field(5.0, description="height of the cell [nm]")
 
+    @field_validator("thickness_quota", mode="before")
+    @classmethod
+    def _whole_layers(cls, quota: object) -> object:
+        for layers in quota if isinstance(quota, dict) else ():
+            if isinstance(layers, float) and layers != int(layers):
+                raise ValueError(
+                    f"{layers:g} is no whole number of layers; the nearest that work are "
+                    f"{int(layers)} and {int(layers) + 1}"
+                )
+        return quota
+
     @model_validator(mode="after")
     def _sensible(self) -> Structures:
         if not 0.8 <= self.size_nm[0] <= self.size_nm[1] <= 10:
@@ -152,7 +163,7 @@ class Simulation(Strict):
         ge=0,
         le=200,
         description="frozen-phonon configurations of a model, instead of Debye-Waller factors "
-        "(0: these)",
+        "(0: these); they need about 1.5 times the grid",
     )
     parametrization: Literal["lobato", "kirkland"] = Field(
         "lobato", description="scattering factors"

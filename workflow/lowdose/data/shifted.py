@@ -18,6 +18,8 @@ from ase import Atoms
 
 from lowdose import seeds
 from lowdose.data.frames import render, write_frames
+from lowdose.imaging.fourier import fast_length
+from lowdose.imaging.phonons import GRID_RATIO
 from lowdose.imaging.waves import exit_waves
 from lowdose.runtime import UserError
 from lowdose.structures.contamination import contaminated
@@ -144,6 +146,7 @@ def _shifted(
         structures |= {key: change[key] for key in ("shift_nm", "rotation_deg")}
     if shift == "phonons":
         simulation["phonon_configurations"] = change["phonon_configurations"]
+        simulation["grid"] = fast_length(round(GRID_RATIO * simulation["grid"]))
     if shift == "coherence":
         optics["focal_points"] = change["focal_points"]
     if shift == "optics":

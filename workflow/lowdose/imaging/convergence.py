@@ -10,6 +10,7 @@ from ase import Atoms
 
 from lowdose.imaging.convergence_bench import C1_NM, TILTS_DEG, Bench, Row, differences
 from lowdose.imaging.fourier import fast_length
+from lowdose.imaging.phonons import GRID_RATIO
 from lowdose.imaging.waves import exit_waves
 from lowdose.runtime import UserError
 from lowdose.structures.lattices import fcc_sites
@@ -29,9 +30,6 @@ REFERENCE_FOCI = 31
 LAYERS = 26  # of the middling model's support: nominally 5 nm
 THICKNESSES_NM = (1, 2, 3, 4, 5, 6)
 CONFIGURATIONS = 16
-# Of the phonon study, over the configured one: atoms that do not blur their own potential need
-# a finer grid (1024 points for 720).
-PHONON_GRID_RATIO = 1.42
 SLAB_PERIODS = 3  # of a slab along x
 SLAB_TILES = 3  # a slab is repeated before the lens, which displaces beams by up to 2 nm
 Log = Callable[[str], None]
@@ -97,13 +95,21 @@ def _wave_rows(bench: Bench, spec: Mapping, log: Log) -> Iterator[list[Row]]:
         studies.append(("grid" if default["engine"] == "torch" else "engine", *default.values()))
     fine = max(REFERENCE_GRID, fast_length(3 * configured["grid"] // 2))
     bench.waves(engine="torch", grid=256, slice_thickness_nm=1.0)  # untimed: libraries load
-    references = [
-        bench.images(wave)[0]
-        for wave in bench.waves(engine="torch", grid=fine, slice_thickness_nm=EXACT_NM)[0]
-    ]
+    references = {
+        thermal: [
+            bench.images(wave)[0]
+            for wave in bench.waves(
+                engine="torch", grid=fine, slice_thickness_nm=EXACT_NM, thermal=thermal
+            )[0]
+        ]
+        for thermal in THERMAL
+    }
     reference = f"torch, grid {fine}, exact planes"
     for study, engine, grid, thickness in studies:
         settings = {"engine": engine, "grid": grid, "slice_thickness_nm": thickness}
+        # abTEM smears the potential: what its grid and slices do is seen beside the like.
+        thermal = "potential" if engine == "abtem" else configured["thermal"]
+        names = f"{reference}, {thermal} smeared"
         waves, seconds = bench.waves(**settings)
         cut = "exact planes" if thickness == EXACT_NM else f"slices of {10 * thickness:g} Å"
         try:
@@ -111,8 +117,9 @@ def _wave_rows(bench: Bench, spec: Mapping, log: Log) -> Iterator[list[Row]]:
         except UserError as error:
             log(f"{engine}, grid {grid} left out: {error}")
             continue
-        yield bench.rows((study, f"{engine}, grid {grid}, {cut}", reference), images, references,
-                         seconds, bench.key(settings) == bench.key(default))  # fmt: skip
+        own = bench.key(settings) == bench.key(default)
+        yield bench.rows((study, f"{engine}, grid {grid}, {cut}", names), images,
+                         references[thermal], seconds, own)  # fmt: skip
 
 
 def _parametrization_rows(bench: Bench, spec: Mapping, log: Log) -> Iterator[list[Row]]:
@@ -139,7 +146,7 @@ def _coherence_rows(bench: Bench, spec: Mapping, log: Log) -> Iterator[list[Row]
 def _phonon_rows(bench: Bench, spec: Mapping, log: Log) -> Iterator[list[Row]]:
     """The Debye-Waller factor against frozen phonons: what thermal diffuse scattering does."""
     own = bench.simulation["grid"]
-    simulation = {**bench.simulation, "grid": fast_length(round(PHONON_GRID_RATIO * own))}
+    simulation = {**bench.simulation, "grid": fast_length(round(GRID_RATIO * own))}
     depth = bench.atoms.cell.lengths()[2] / 10
     model = Bench(bench.atoms, spec, simulation)
     for thermal in THERMAL:

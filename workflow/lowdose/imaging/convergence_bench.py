@@ -59,7 +59,8 @@ class Bench:
         slices = merged["slice_thickness_nm"]
         if merged["engine"] == "torch":
             slices = len(planes(self.atoms.positions[:, 2], 10 * slices))
-        return merged["engine"], merged["grid"], slices, merged["parametrization"]
+        kept = ("engine", "grid", "parametrization", "thermal")
+        return (*(merged[key] for key in kept), slices)
 
     def waves(self, **settings: object) -> tuple[np.ndarray, float]:
         """Return the waves (tilt, y, x) of the configuration but for some settings, and the

@@ -120,8 +120,9 @@ def _expected_counts(axes: Axes, frozen: Sequence[FrozenSet], dose: float) -> pd
     axes.annotate(f"the paper's sample frames,\nsd {PAPER_SD * factor:.3f}", (1, 0.985),
                   xycoords="axes fraction", fontsize=7.5, color=PAPER_COLOUR, va="top",
                   ha="right")  # fmt: skip
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, fontsize=7.5,
-                columnspacing=1.2, borderaxespad=0.2)  # fmt: skip
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, fontsize=7.2,
+                columnspacing=0.8, handlelength=1.1, handletextpad=0.5,
+                borderaxespad=0.2)  # fmt: skip
     axes.set_xlabel(f"expected counts [electrons per pixel], {dose:g} in vacuum")
     axes.set_ylabel("share of the pixels [%]")
     return pd.DataFrame(records)
