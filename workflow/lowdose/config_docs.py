@@ -41,9 +41,12 @@ editors can use for completion. Conda environments (`--sdm conda`) pin the same 
 """
 
 COST = {
-    "structures.thickness_quota": "0.6 s a model on two cores",
+    "structures.thickness_quota": "0.3 s a model on two cores",
     "simulation.grid": "grows as its square",
-    "simulation.slice_thickness_nm": "grows as its inverse",
+    "simulation.slice_thickness_nm": "with abtem, grows as its inverse",
+    "simulation.phonon_configurations": "grows with it",
+    "optics.focal_points": "0.007 s of one core an image for 1, 0.05 s for 7",
+    "shifted.shapes": "about a minute of one core each",
     "frames.realisations": "0.2 s a frame and denoiser",
     "frames.doses_e_per_px": "0.2 s a frame, realisation and denoiser",
     "training.steps": "0.15 to 0.4 s of one core a step (batch 4, crop 256)",
