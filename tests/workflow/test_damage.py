@@ -94,7 +94,7 @@ def test_a_bad_shard_is_named_and_it_alone_is_made_anew(harmed, harm, front, rea
     notes = [line for line in done.stderr.splitlines() if line.startswith("lowdose: note: ")]
     assert len(notes) == 1, done.stderr
     assert f"{SHARDS[1]} is set aside as shard001.h5.damaged because" in notes[0]
-    assert notes[0].endswith("; of the wave files, it alone is made anew.")
+    assert notes[0].endswith("it alone is made anew, by a run of the whole study.")
     assert reason in notes[0]
     assert bad.read_bytes() == whole
     assert (other.read_bytes(), other.stat().st_mtime_ns) == kept

@@ -70,7 +70,8 @@ def test_a_damaged_one_is_named_and_set_aside_alone(folder, capsys):
     assert inspect(folder) == SECOND_ASIDE
     assert capsys.readouterr().err == (
         "lowdose: note: shard001.h5 is set aside as shard001.h5.damaged because the wave of m1 is "
-        "damaged (its checksum differs); of the wave files, it alone is made anew.\n"
+        "damaged (its checksum differs); of the wave files, it alone is made anew, by a run of "
+        "the whole study.\n"
     )
 
 

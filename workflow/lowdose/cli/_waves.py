@@ -124,7 +124,7 @@ def set_bad_shards_aside(
             aside = set_aside(path)
             print(
                 f"{NOTICE}{path} is set aside as {aside.name} because {reason}; of the wave files, "
-                "it alone is made anew.",
+                "it alone is made anew, by a run of the whole study.",
                 file=sys.stderr,
                 flush=True,
             )
