@@ -53,6 +53,7 @@ def test_a_further_training_set_adds_its_jobs_only(finished, all_jobs, tmp_path)
         "train medium,only-ptnp1,0",
         "evaluate medium.only-ptnp1.seed0",
         "mechanism",
+        "dataset",  # the card lists the training sets
     } | summaries(all_jobs)
 
 
