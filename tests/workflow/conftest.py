@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config", "envs", "workflow")
+PARTS = ("Snakefile", "config", "envs", "workflow", "tests/second_code.py")
 TINY = ("--configfile", "config/tiny.yaml")
 
 _RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):")
@@ -126,6 +126,7 @@ def project(tmp_path_factory) -> Project:
     folder.mkdir()
     for name in PARTS:
         source = ROOT / name
+        (folder / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, folder / name, ignore=ignore)
