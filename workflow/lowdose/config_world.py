@@ -24,6 +24,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+LARGEST_TILT_DEG = 6.0  # beyond it the propagator's small-angle form is not valid
+
+
 class Structures(Strict):
     """Atoms: shapes, defects, thickness and tilt of the model library."""
 
@@ -115,10 +118,10 @@ class Structures(Strict):
         if not 0.8 <= self.size_nm[0] <= self.size_nm[1] <= 10:
             raise ValueError("size_nm must be a range between 0.8 and 10 nm, smallest first")
         for tilt in self.tilts_deg:
-            if max(map(abs, tilt)) > 6:
+            if max(map(abs, tilt)) > LARGEST_TILT_DEG:
                 raise ValueError(
-                    f"tilts_deg has {tilt}: above 6° the small-angle propagator is not valid; "
-                    "the largest that works is 6"
+                    f"tilts_deg has {tilt}: above {LARGEST_TILT_DEG:g}° the small-angle propagator "
+                    f"is not valid; the largest that works is {LARGEST_TILT_DEG:g}"
                 )
         if len(set(self.tilts_deg)) < len(self.tilts_deg):
             raise ValueError("tilts_deg lists a tilt twice")

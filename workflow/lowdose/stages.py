@@ -124,11 +124,13 @@ class Study:
     def _structures(self) -> dict:
         return {"structures": self.values["structures"], "seed": self.config.seed}
 
+    def _simulation(self) -> dict:
+        """Return what makes a wave; how many share a file is no part of it."""
+        return {k: v for k, v in self.values["simulation"].items() if k != "models_per_shard"}
+
     def _simulate(self, shard: str) -> dict:
         models = plan.shards(self.values["structures"], self.per_shard)[int(shard[5:])]
-        simulation = dict(self.values["simulation"])
-        simulation.pop("models_per_shard")
-        return {"simulation": simulation, "models": [m.model_id for m in models]}
+        return {"simulation": self._simulation(), "models": [m.model_id for m in models]}
 
     def _imaging(self) -> dict:
         return {
@@ -141,11 +143,9 @@ class Study:
         return {**self._imaging(), "frames": self.values["frames"], "seed": self.config.seed}
 
     def _world(self) -> dict:
-        simulation = dict(self.values["simulation"])
-        simulation.pop("models_per_shard")
         return {
             "structures": self.values["structures"],
-            "simulation": simulation,
+            "simulation": self._simulation(),
             "optics": self.values["optics"],
             "camera": self.values["camera"],
             "seed": self.config.seed,

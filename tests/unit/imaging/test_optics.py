@@ -6,9 +6,10 @@ import torch
 from ase import Atoms
 
 from lowdose.data.classes import ContrastMeter, contrast_class
+from lowdose.imaging.abtem_engine import fixed_abtem
 from lowdose.imaging.camera import PixelGrid, blur, detected
 from lowdose.imaging.optics import WaveOptics, band_limit, foci, transfer
-from lowdose.imaging.waves import exit_waves, fixed_abtem, to_image
+from lowdose.imaging.waves import exit_waves, to_image
 from lowdose.runtime import UserError
 
 SKEW = {

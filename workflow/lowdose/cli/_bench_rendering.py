@@ -17,33 +17,25 @@ def series_renderer(
 ) -> Callable[[np.ndarray, Sequence[float]], np.ndarray]:
     """Return a function (wave, C1 values) -> images (n, *shape) of one cell."""
     from lowdose.data.frames import MARGIN_TOP_NM
-    from lowdose.imaging.camera import PixelGrid, blur, detected
-    from lowdose.imaging.optics import WaveOptics
+    from lowdose.imaging.rendering import ImageRenderer
 
-    camera, pixel = values["camera"], values["camera"]["pixel_size_nm"]
-    lens = WaveOptics(cell_nm, values["optics"], values["simulation"]["energy_kev"])
-    transfer = blur(lens.grid, cell_nm, camera, pixel)
-    pixels = PixelGrid(lens.grid, cell_nm, pixel, (MARGIN_TOP_NM, 0.0), shape,
-                       tuple(2 * m for m in lens.cut))  # fmt: skip
+    imaging = {key: values[key] for key in ("optics", "camera")}
+    imaging["energy_kev"] = values["simulation"]["energy_kev"]
+    renderer = ImageRenderer(cell_nm, imaging, (MARGIN_TOP_NM, 0.0), shape)
 
     def render(wave: np.ndarray, c1_nm: Sequence[float]) -> np.ndarray:
-        spectrum = lens.spectrum(wave)
-        return np.stack([
-            pixels.sample(
-                detected(lens.intensity(spectrum, c1), transfer, camera["contrast_factor"])
-            ).numpy()
-            for c1 in c1_nm
-        ])  # fmt: skip
+        spectrum = renderer.lens.spectrum(wave)
+        return np.stack([renderer.image(spectrum, c1) for c1 in c1_nm])
 
     return render
 
 
 def focal_series(shard: Path, values: Mapping, shape: tuple[int, int]) -> list[Row]:
     """Compare the 21 images of one wave with abTEM's."""
-    import abtem
-
+    from lowdose.imaging.abtem_engine import fixed_abtem
     from lowdose.imaging.store import read_waves
-    from lowdose.imaging.waves import fixed_abtem
+
+    import abtem  # isort: skip  # after fixed_abtem, which keeps the user's configuration out
 
     row, wave = next(iter(read_waves([shard])))
     optics, energy = values["optics"], values["simulation"]["energy_kev"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from lowdose import seeds
-from lowdose.imaging.camera import PixelGrid, blur, detected, draw_counts
-from lowdose.imaging.optics import WaveOptics
+from lowdose.imaging.camera import draw_counts
+from lowdose.imaging.rendering import ImageRenderer
 from lowdose.runtime import UserError, atomic_path
 
 # The frame leaves out the lower edge of the cell, where the support ends, and the upper one,
@@ -76,37 +78,45 @@ class FrameSet:
         return draw_counts(expected, rng, dark_e_per_px=self.dark_e_per_px)
 
 
+def frame_renderer(
+    cell_nm: tuple[float, float], imaging: Mapping, drift_nm: tuple[float, float] | None = None
+) -> ImageRenderer:
+    """Return what renders the frames of all waves of one cell, within its :func:`region`.
+
+    Parameters
+    ----------
+    cell_nm : (float, float)
+        Height and width of the cell [nm].
+    imaging : mapping
+        ``optics``, ``camera`` and ``energy_kev``.
+    drift_nm : (float, float), optional
+        Uniform motion along y and x during the exposure [nm].
+    """
+    pixel = imaging["camera"]["pixel_size_nm"]
+    top, bottom = region(cell_nm[0])
+    shape = int((bottom - top) / pixel), int(cell_nm[1] / pixel)
+    return ImageRenderer(cell_nm, imaging, (top, 0.0), shape, drift_nm)
+
+
 def render(
     wave: np.ndarray,
     cell_nm: tuple[float, float],
     c1_nm: float,
     imaging: Mapping,
-    drift_nm: tuple[float, float] = (0.0, 0.0),
+    drift_nm: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Render one frame from an exit wave: float32 (y, x), vacuum = 1.
+    """Render a single frame from an exit wave: float32 (y, x), vacuum = 1.
 
     Parameters
     ----------
     wave : array (y, x) or (configuration, y, x), complex
-    cell_nm : (float, float)
-        Height and width of the cell [nm].
+    cell_nm, imaging, drift_nm
+        See :func:`frame_renderer`.
     c1_nm : float
         Defocus [nm].
-    imaging : mapping
-        ``optics``, ``camera`` and ``energy_kev``.
-    drift_nm : (float, float)
-        Uniform motion along y and x during the exposure [nm].
     """
-    optics = WaveOptics(cell_nm, imaging["optics"], imaging["energy_kev"])
-    camera, pixel = imaging["camera"], imaging["camera"]["pixel_size_nm"]
-    top, bottom = region(cell_nm[0])
-    shape = int((bottom - top) / pixel), int(cell_nm[1] / pixel)
-    pixels = PixelGrid(
-        optics.grid, cell_nm, pixel, (top, 0.0), shape, tuple(2 * m for m in optics.cut)
-    )
-    image = optics.intensity(optics.spectrum(wave), c1_nm)
-    transfer = blur(optics.grid, cell_nm, camera, pixel, drift_nm=drift_nm)
-    return pixels.sample(detected(image, transfer, camera["contrast_factor"])).numpy()
+    renderer = frame_renderer(cell_nm, imaging, drift_nm)
+    return renderer.image(renderer.lens.spectrum(wave), c1_nm)
 
 
 def choose(
@@ -215,6 +225,26 @@ def write_frames(
     return frame_set.digest
 
 
+@contextlib.contextmanager
+def open_frames(path: Path) -> Iterator[h5py.File]:
+    """Open a file of frozen frames for reading.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, or what is read of it damaged.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"The frame file {path} does not exist; run the stage `frames` first.")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"The frame file {path} is damaged ({type(error).__name__}); delete it and run again."
+        ) from error
+
+
 def read_frames(path: Path) -> FrameSet:
     """Read a frozen split.
 
@@ -223,20 +253,11 @@ def read_frames(path: Path) -> FrameSet:
     UserError
         If the file is missing or damaged.
     """
-    if not Path(path).is_file():
-        raise UserError(f"The frame file {path} does not exist; run the stage `frames` first.")
-    import io
-
-    try:
-        with h5py.File(path, "r") as file:
-            tables = [
-                pd.read_json(io.BytesIO(file[key][()]), orient="records", precise_float=True)
-                for key in ("table", "columns")
-            ]
-            pixel, digest = float(file.attrs["pixel_size_nm"]), str(file.attrs["digest"])
-            dark = float(json.loads(file.attrs["imaging"])["camera"]["dark_e_per_px"])
-            return FrameSet(tables[0], file["clean"][...], tables[1], pixel, digest, dark)
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f"The frame file {path} is damaged ({type(error).__name__}); delete it and run again."
-        ) from error
+    with open_frames(path) as file:
+        tables = [
+            pd.read_json(io.BytesIO(file[key][()]), orient="records", precise_float=True)
+            for key in ("table", "columns")
+        ]
+        pixel, digest = float(file.attrs["pixel_size_nm"]), str(file.attrs["digest"])
+        dark = float(json.loads(file.attrs["imaging"])["camera"]["dark_e_per_px"])
+        return FrameSet(tables[0], file["clean"][...], tables[1], pixel, digest, dark)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from lowdose.data.classes import NO_PARTICLE, ContrastMeter, contrast_class, full_columns
-from lowdose.data.frames import choose, render, write_frames
+from lowdose.data.frames import choose, frame_renderer, write_frames
 from lowdose.data.splits import split_images, split_shapes
 from lowdose.imaging.camera import blur
 from lowdose.imaging.optics import WaveOptics
+from lowdose.imaging.rendering import ImageRenderer
 from lowdose.imaging.store import read_waves
 from lowdose.runtime import atomic_path
 
@@ -59,13 +60,17 @@ def freeze(
     found = {row["model_id"]: (row, wave) for row, wave in read_waves(waves, wanted)}
     of_model = dict(list(columns[columns["model_id"].isin(wanted)].groupby("model_id")))
     label = classes.set_index(["model_id", "c1_nm"])["contrast"]
+    renderer: ImageRenderer | None = None
     for split, pairs in chosen.items():
         images = []
         for model, c1 in pairs:
             row, wave = found[model]
             cell = row["cell_y_nm"], row["cell_x_nm"]
+            if renderer is None or renderer.lens.cell_nm != cell:
+                renderer = frame_renderer(cell, imaging)
             attributes = {**row, "c1_nm": c1, "contrast": label[model, c1]}
-            images.append((attributes, render(wave, cell, c1, imaging), of_model[model]))
+            image = renderer.image(renderer.lens.spectrum(wave), c1)
+            images.append((attributes, image, of_model[model]))
         digest = write_frames(
             output / f"{split}.h5", split, images, imaging, frames["doses_e_per_px"], spec["seed"]
         )

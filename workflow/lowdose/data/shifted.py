@@ -134,11 +134,11 @@ def chosen_models(models: pd.DataFrame, classes: pd.DataFrame, shapes: int) -> l
 
 def _shifted(
     shift: str, model: Model, spec: Mapping, external: ModuleType
-) -> tuple[Atoms, np.ndarray, dict, tuple[float, float]]:
-    """Return atoms, exit wave, imaging and drift (y, x) [nm] of one model under one shift."""
+) -> tuple[Atoms, np.ndarray, dict, tuple[float, float] | None]:
+    """Return atoms, exit wave, imaging and drift (y, x) [nm], if any, of a shifted model."""
     change, seed = spec["shifted"], spec["seed"]
     structures, simulation = dict(spec["structures"]), dict(spec["simulation"])
-    optics, camera, drift = dict(spec["optics"]), dict(spec["camera"]), (0.0, 0.0)
+    optics, camera, drift = dict(spec["optics"]), dict(spec["camera"]), None
     # Directions differ from shape to shape, not between the two models of a pair.
     rng = seeds.rng(seed, "shifted", shift, model.base_shape)
     angles = dict(zip(("phi12_deg", "phi21_deg", "phi23_deg"), rng.uniform(0, 360, 3), strict=True))

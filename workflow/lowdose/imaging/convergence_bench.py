@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from lowdose.imaging.camera import PixelGrid, blur, detected
-from lowdose.imaging.optics import WaveOptics
 from lowdose.imaging.potential import planes
+from lowdose.imaging.rendering import ImageRenderer
 from lowdose.imaging.waves import exit_waves
 
 C1_NM = (0.0, 6.0, 9.0, 12.0)
@@ -50,7 +49,7 @@ class Bench:
         self.tiles = tiles
         width, height, _ = atoms.cell.lengths() / 10
         self.cell_nm = (float(height), float(width))
-        self._lenses: dict[int, tuple] = {}
+        self._renderers: dict[int, ImageRenderer] = {}
         self._waves: dict[tuple, tuple[np.ndarray, float]] = {}
 
     def key(self, settings: Mapping) -> tuple:
@@ -82,30 +81,21 @@ class Bench:
         foci : int, optional
             Instead of the configured ``focal_points``.
         """
-        optics, camera = dict(self.spec["optics"]), self.spec["camera"]
-        optics["focal_points"] = foci or optics["focal_points"]
-        if optics["focal_points"] not in self._lenses:
-            pixel = camera["pixel_size_nm"]
+        optics = dict(self.spec["optics"])
+        foci = optics["focal_points"] = foci or optics["focal_points"]
+        if foci not in self._renderers:
+            camera = self.spec["camera"]
+            imaging = {"optics": optics, "camera": camera,
+                       "energy_kev": self.simulation["energy_kev"]}  # fmt: skip
             field = tuple(self.tiles * length for length in self.cell_nm)
-            lens = WaveOptics(field, optics, self.simulation["energy_kev"])
-            shape = tuple(int(length / pixel) for length in self.cell_nm)
-            band = tuple(2 * m for m in lens.cut)
-            self._lenses[optics["focal_points"]] = (
-                lens,
-                blur(lens.grid, field, camera, pixel),
-                PixelGrid(lens.grid, field, pixel, (0.0, 0.0), shape, band),
-            )
-        lens, through, pixels = self._lenses[optics["focal_points"]]
+            shape = tuple(int(length / camera["pixel_size_nm"]) for length in self.cell_nm)
+            self._renderers[foci] = ImageRenderer(field, imaging, (0.0, 0.0), shape)
+        renderer = self._renderers[foci]
         start = time.process_time()
-        spectrum = lens.spectrum(np.tile(wave, (self.tiles, self.tiles)))
-        result = [
-            pixels.sample(
-                detected(lens.intensity(spectrum, c1), through, camera["contrast_factor"])
-            )
-            for c1 in C1_NM
-        ]
+        spectrum = renderer.lens.spectrum(np.tile(wave, (self.tiles, self.tiles)))
+        result = [renderer.image(spectrum, c1) for c1 in C1_NM]
         seconds = (time.process_time() - start) / len(C1_NM)
-        return np.stack([image.double().numpy() for image in result]), seconds
+        return np.stack(result).astype(np.float64), seconds
 
     def rows(
         self,

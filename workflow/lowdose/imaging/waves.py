@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ase import Atoms
 
-from lowdose.imaging.abtem_engine import abtem_multislice, fixed_abtem
+from lowdose.config_world import LARGEST_TILT_DEG
+from lowdose.imaging.abtem_engine import abtem_multislice
 from lowdose.imaging.multislice import multislice
 from lowdose.runtime import UserError
 
-__all__ = ["exit_waves", "fixed_abtem", "to_image"]
-
 ENGINES = {"torch": multislice, "abtem": abtem_multislice}
-LARGEST_TILT_DEG = 6.0  # beyond it the propagator's small-angle form is not valid
 
 
 def to_image(array: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import pandas as pd
 
 CLASSES = ("white", "intermediate", "black")
 COLOURS = {"white": "#ffffff", "intermediate": "#9a9a9a", "black": "#222222"}
+PAPER_COLOUR = "#d55e00"  # what the paper published, in every figure
 
 # The all-contrast test set of Vincent et al. (2021), counted in the evaluation CSV that the
 # authors published.

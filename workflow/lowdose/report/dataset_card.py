@@ -12,11 +12,12 @@ import pandas as pd
 from lowdose.data.training_data import allowed_images
 from lowdose.report.class_table import CLASSES, PAPER_IMAGES
 from lowdose.report.dataset_origin import PAPER, licence, limits, origin, parameters
-from lowdose.report.figure_library import BLANKS, DEFECTS
+from lowdose.report.figure_library import DEFECTS
 from lowdose.report.frozen_sets import PAPER_HIGH, PAPER_LOW, PAPER_SD, PAPER_VACUUM, FrozenSet
 from lowdose.report.information_limit import detected_limit_nm, information_limit_nm
 from lowdose.report.markdown import markdown_table
 from lowdose.runtime import UserError
+from lowdose.structures.plan import BLANKS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lowdose.report.class_table import CLASSES, COLOURS
+from lowdose.report.class_table import CLASSES, COLOURS, PAPER_COLOUR
 from lowdose.report.frozen_sets import (
     BIN,
     PAPER_HIGH,
@@ -30,7 +30,6 @@ from lowdose.report.information_limit import (
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import WIDTH_IN
 
-PAPER_COLOUR = "#d55e00"
 SET_COLOURS = ("#0072b2", "#cc79a7", "#009e73", "#e69f00")
 CURVES = ("#56b4e9", "#0072b2", "#1b1b1b")
 CONTRAST_BINS = 45

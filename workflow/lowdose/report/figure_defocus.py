@@ -17,6 +17,7 @@ from lowdose.report.class_table import (
     COLOURS,
     PAPER,
     PAPER_BLACK_UP_TO_NM,
+    PAPER_COLOUR,
     PAPER_IMAGES,
     PAPER_WHITE_AT_20_NM,
     PAPER_WHITE_FROM_NM,
@@ -25,7 +26,6 @@ from lowdose.report.class_table import (
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import WIDTH_IN, end_labels
 
-PAPER_COLOUR = "#d55e00"
 BETWEEN = (0.05, 0.95)  # quantiles of the band
 
 

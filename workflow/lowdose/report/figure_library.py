@@ -18,8 +18,8 @@ from matplotlib.patches import Rectangle
 
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import SITE_COLOURS, WIDTH_IN, nice_length
+from lowdose.structures.plan import BLANKS
 
-BLANKS = ("vacuum", "support")  # models without a particle
 DEFECTS = {
     "D0": "perfect",
     "D1": "one column\nremoved",

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lowdose.runtime import UserError
+from lowdose.data.frames import open_frames
 
 BIN = 0.005  # of the vacuum level
 MOST = 4.0  # brightest expectation that is counted apart, relative to vacuum
@@ -73,38 +73,31 @@ def read_frozen(paths: Iterable[Path], dose_e_per_px: float) -> list[FrozenSet]:
 
 
 def _read(path: Path, dose: float) -> FrozenSet:
-    if not path.is_file():
-        raise UserError(f"The frame file {path} does not exist; run the stage `frames` first.")
-    try:
-        with h5py.File(path, "r") as file:
-            clean = file["clean"]
-            low, high, total, squares = np.inf, -np.inf, 0.0, 0.0
-            bins = np.zeros(round(MOST / BIN), dtype=np.int64)
-            for number in range(clean.shape[0]):
-                image = clean[number].astype(np.float64)
-                low, high = min(low, image.min()), max(high, image.max())
-                # About the vacuum level, or the difference of large sums would lose digits.
-                total += (image - 1).sum()
-                squares += ((image - 1) ** 2).sum()
-                place = np.clip((image / BIN).astype(int), 0, len(bins) - 1)
-                bins += np.bincount(place.ravel(), minlength=len(bins))
-            mean = total / clean.size
-            return FrozenSet(
-                name=str(file.attrs["split"]),
-                digest=str(file.attrs["digest"]),
-                shape=tuple(map(int, clean.shape)),
-                pixel_size_nm=float(file.attrs["pixel_size_nm"]),
-                low=float(low),
-                high=float(high),
-                mean=float(1 + mean),
-                sd=float(np.sqrt(max(squares / clean.size - mean**2, 0))),
-                histogram=bins,
-                drawn=_drawn(file, f"counts/{dose:g}"),
-            )
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f"The frame file {path} is damaged ({type(error).__name__}); delete it and run again."
-        ) from error
+    with open_frames(path) as file:
+        clean = file["clean"]
+        low, high, total, squares = np.inf, -np.inf, 0.0, 0.0
+        bins = np.zeros(round(MOST / BIN), dtype=np.int64)
+        for number in range(clean.shape[0]):
+            image = clean[number].astype(np.float64)
+            low, high = min(low, image.min()), max(high, image.max())
+            # About the vacuum level, or the difference of large sums would lose digits.
+            total += (image - 1).sum()
+            squares += ((image - 1) ** 2).sum()
+            place = np.clip((image / BIN).astype(int), 0, len(bins) - 1)
+            bins += np.bincount(place.ravel(), minlength=len(bins))
+        mean = total / clean.size
+        return FrozenSet(
+            name=str(file.attrs["split"]),
+            digest=str(file.attrs["digest"]),
+            shape=tuple(map(int, clean.shape)),
+            pixel_size_nm=float(file.attrs["pixel_size_nm"]),
+            low=float(low),
+            high=float(high),
+            mean=float(1 + mean),
+            sd=float(np.sqrt(max(squares / clean.size - mean**2, 0))),
+            histogram=bins,
+            drawn=_drawn(file, f"counts/{dose:g}"),
+        )
 
 
 def _drawn(file: h5py.File, name: str) -> dict[int, float]:

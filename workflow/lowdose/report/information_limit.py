@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from lowdose.imaging.camera import blur
-from lowdose.imaging.optics import transfer, wavelength
+from lowdose.imaging.electron import wavelength
+from lowdose.imaging.optics import transfer
 
 EDGE = math.exp(-2)  # 13.5 %: the usual criterion of the information limit
 
