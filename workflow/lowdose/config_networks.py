@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Stem = Literal[1, 2, 4]
+Width = Annotated[int, Field(ge=1, le=2048)]
+Blocks = Annotated[int, Field(ge=0, le=32)]
+BlockKind = Literal["plain", "bottleneck", "convnext", "separable"]
+STEM = "side of the pixel-unshuffle at the entrance"
+BIAS_FREE = "no additive constant anywhere, so that f(a x) = a f(x) (Mohan et al. 2020)"
+
+# What `field_estimate` says of a network that sees the whole frame.
+WHOLE_FRAME_PX = 2**40
+
 
 class _Architecture(BaseModel):
+    """What an architecture tells about itself without being built."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deepened_by: ClassVar[str] = ""  # the key that sets the number of halvings, in the plural
+
+    @property
+    def halvings(self) -> int:
+        """How often the sides are halved behind the stem."""
+        return 0
+
+    @property
+    def stride(self) -> int:
+        """Side lengths of an input must be multiples of this [pixels]."""
+        return self.stem * 2**self.halvings
+
+    def widening(self) -> list[int] | None:
+        """Pixels of each level (finest first) by which its layers widen the field, both sides.
+
+        A k x k convolution of dilation d widens by d (k - 1), linear interpolation to twice the
+        sides by 2 of the finer pixels.  None if a layer sees the whole frame.
+        """
+        raise NotImplementedError
+
+    def problem(self) -> str | None:
+        """Say which keys contradict each other, or None."""
+        return None
 
 
 class DnCNNSpec(_Architecture):
@@ -17,60 +53,180 @@ class DnCNNSpec(_Architecture):
     architecture: Literal["dncnn"]
     layers: int = Field(20, ge=2, le=64, description="convolutions; the field is 2 layers + 1")
     channels: int = Field(64, ge=1, le=1024, description="channels of the hidden layers")
-    stem: Literal[1, 2, 4] = Field(1, description="side of the pixel-unshuffle at the entrance")
+    stem: Stem = Field(1, description=STEM)
+    norm: bool = Field(False, description="batch normalisation behind the inner convolutions")
+    bias_free: bool = Field(False, description=BIAS_FREE)
+
+    def widening(self) -> list[int]:
+        return [2 * self.layers]
+
+
+class DurrSpec(_Architecture):
+    """U-Net of arXiv 1805.07709 with one halving and dilated convolutions."""
+
+    architecture: Literal["durr"]
+    channels: int = Field(32, ge=1, le=1024, description="channels; twice as many at half size")
+    stem: Stem = Field(1, description=STEM)
+    norm: bool = Field(True, description="batch normalisation behind the inner convolutions")
+    bias_free: bool = Field(False, description=BIAS_FREE)
+
+    @property
+    def halvings(self) -> int:
+        return 1
+
+    def widening(self) -> list[int]:
+        # Down: 5 x 5, 3 x 3, and of the strided 3 x 3 what it sees beyond a 2 x 2; up: the
+        # transposed 4 x 4 sees as far as an interpolation, then 3 x 3 and 5 x 5.
+        return [4 + 2 + 1 + 2 + 2 + 4, 2 * (1 + 2 + 4)]
+
+
+class PaperUNetSpec(_Architecture):
+    """U-Net of Vincent et al. (2021)."""
+
+    deepened_by: ClassVar[str] = "scales"
+    architecture: Literal["paper-unet"]
+    scales: int = Field(4, ge=2, le=6, description="number of 2 x 2 poolings")
+    base: int = Field(128, ge=1, le=256, description="channels of the finest level")
+    bias_free: bool = Field(False, description=BIAS_FREE)
+    stem: Stem = Field(1, description=STEM)
+
+    @property
+    def halvings(self) -> int:
+        return self.scales
+
+    def widening(self) -> list[int]:
+        return [4 + 4 + 2] * self.scales + [4]
 
 
 class UNetSpec(_Architecture):
     """U-Net with `scales` poolings; `stem` 4 runs every layer on 1/16 of the pixels."""
 
+    deepened_by: ClassVar[str] = "scales"
     architecture: Literal["unet"]
     scales: int = Field(4, ge=0, le=7, description="number of 2 x 2 poolings")
-    widths: list[Annotated[int, Field(ge=1, le=2048)]] = Field(
+    widths: list[Width] = Field(
         [48, 64, 96, 128, 128], description="channels of each level, scales + 1 of them"
     )
     convolutions: int = Field(2, ge=1, le=8, description="3 x 3 convolutions a level and side")
-    stem: Literal[1, 2, 4] = Field(4, description="side of the pixel-unshuffle at the entrance")
+    stem: Stem = Field(4, description=STEM)
+    bias_free: bool = Field(False, description=BIAS_FREE)
+
+    @property
+    def halvings(self) -> int:
+        return self.scales
+
+    def widening(self) -> list[int]:
+        side = 2 * self.convolutions
+        levels = [2 * side] * self.scales + [side]
+        return [levels[0] + 2, *levels[1:]]  # the entrance
+
+    def problem(self) -> str | None:
+        return _miscounted(f"{self.scales} scales need", "widths", self.scales + 1, self.widths)
 
 
-NetworkSpec = DnCNNSpec | UNetSpec
+class ResUNetSpec(_Architecture):
+    """Residual U-Net: what the release networks are."""
+
+    deepened_by: ClassVar[str] = "widths"
+    architecture: Literal["resunet"]
+    stem: Literal[1, 2, 4, 6, 8] = Field(4, description=STEM)
+    widths: list[Width] = Field(
+        [48, 96, 160, 256], min_length=1, max_length=8, description="channels of each level"
+    )
+    encoder_blocks: list[Blocks] = Field(
+        [2, 2, 2, 2], description="residual blocks of each level on the way down"
+    )
+    decoder_blocks: list[Blocks] = Field(
+        [2, 2, 2], description="and on the way up, without the lowest level"
+    )
+    block: BlockKind = Field("plain", description="kind of the blocks")
+    middle: list[Literal["plain", "fourier", "attention"]] = Field(
+        [], description="further blocks of the lowest level; the last two see the whole frame"
+    )
+    padding: Literal["replicate", "zeros"] = Field(
+        "replicate",
+        description="what 3 x 3 convolutions see beyond the frame; zeros train 15 % faster",
+    )
+
+    @property
+    def halvings(self) -> int:
+        return len(self.widths) - 1
+
+    def widening(self) -> list[int] | None:
+        if set(self.middle) & {"fourier", "attention"}:
+            return None
+        each = {"plain": 4, "bottleneck": 2, "convnext": 6, "separable": 6}[self.block]
+        levels = [each * (e + d) + 2 for e, d in zip(self.encoder_blocks, self.decoder_blocks,
+                                                     strict=False)]  # fmt: skip
+        levels.append(each * self.encoder_blocks[-1] + 4 * len(self.middle))
+        return [levels[0] + 2, *levels[1:]]  # the entrance
+
+    def problem(self) -> str | None:
+        n = len(self.widths)
+        if "attention" in self.middle and self.widths[-1] % 4:
+            fits = -(-self.widths[-1] // 4) * 4
+            return (
+                "attention needs a last width that is a multiple of 4, but it is "
+                f"{self.widths[-1]}; use {fits}"
+            )
+        return _miscounted(
+            f"{n} widths need", "encoder_blocks", n, self.encoder_blocks
+        ) or _miscounted(f"{n} widths need", "decoder_blocks", n - 1, self.decoder_blocks)
+
+
+NetworkSpec = DnCNNSpec | DurrSpec | PaperUNetSpec | UNetSpec | ResUNetSpec
 
 # Architecture -> module and class.  Named, not imported: a network's training depends on its own
 # architecture, and adding one here retrains nothing.
 ARCHITECTURES = {
     "dncnn": ("lowdose.denoisers.networks.dncnn", "DnCNN"),
+    "durr": ("lowdose.denoisers.networks.durr", "Durr"),
+    "paper-unet": ("lowdose.denoisers.networks.paper_unet", "PaperUNet"),
+    "resunet": ("lowdose.denoisers.networks.resunet", "ResUNet"),
     "unet": ("lowdose.denoisers.networks.unet", "UNet"),
 }
 
 
 def crop_problem(spec: NetworkSpec, crop_px: int) -> str | None:
     """Say why a network cannot be trained on crops of a side, or None if it can."""
-    if isinstance(spec, UNetSpec):
-        if len(spec.widths) != spec.scales + 1:
-            return (
-                f"{spec.scales} scales need {spec.scales + 1} widths, but widths has "
-                f"{len(spec.widths)}"
-            )
-        stride = spec.stem * 2**spec.scales
-        if crop_px % stride or crop_px < 4 * stride:
-            # At fewer than 4 x 4 coarsest pixels a 3 x 3 convolution sees mostly padding.
-            fits = max(4 * stride, round(crop_px / stride) * stride)
-            return (
-                f"{spec.scales} scales with stem {spec.stem} need crops that are a multiple of "
-                f"{stride} px and at least {4 * stride} px, but training.crop_px is {crop_px}; "
-                f"use {fits} or fewer scales"
-            )
-    elif crop_px % spec.stem:
-        return f"stem {spec.stem} needs crops that are a multiple of {spec.stem} px"
+    if (problem := spec.problem()) is not None:
+        return problem
+    stride = spec.stride
+    if isinstance(spec, DnCNNSpec):
+        if crop_px % stride:
+            return f"stem {stride} needs crops that are a multiple of {stride} px"
+        return None
+    if crop_px % stride or crop_px < 4 * stride:
+        # At fewer than 4 x 4 coarsest pixels a 3 x 3 convolution sees mostly padding.
+        fits = max(4 * stride, round(crop_px / stride) * stride)
+        of = {"scales": f"{spec.halvings} scales", "widths": f"{spec.halvings + 1} widths"}
+        fewer = f" or fewer {spec.deepened_by}" if spec.deepened_by else ""
+        return (
+            f"{of.get(spec.deepened_by, spec.architecture)} with stem {spec.stem} need crops that "
+            f"are a multiple of {stride} px and at least {4 * stride} px, but training.crop_px is "
+            f"{crop_px}; use {fits}{fewer}"
+        )
     return None
 
 
 def field_estimate(spec: NetworkSpec) -> int:
-    """Rank networks by their receptive field without building them [pixels, about].
+    """Return a network's receptive field [pixels] without building it.
 
-    The exact field comes from :mod:`lowdose.denoisers.networks.receptive_field`; this order
-    is enough to name the widest network of a sweep.
+    With w_l the widening of level l in its own pixels, each of which is 2^l latent ones or
+    ``stem * 2^l`` of the image, the union over all output phases is
+    ``stem * sum_l(2^l w_l) + 2 stride - 1``: rounding a position down to the stride costs at
+    most ``stride - 1`` pixels on either side, and some phase loses all of it.  Equal to
+    :func:`lowdose.denoisers.networks.receptive_field.computed`, which asks the layers; where
+    that says None (the whole frame), this is `WHOLE_FRAME_PX`.
     """
-    if isinstance(spec, DnCNNSpec):
-        return spec.stem * (2 * spec.layers + 1)
-    reach = sum(2**level for level in range(spec.scales)) * 2 + 2**spec.scales
-    return spec.stem * 2 * spec.convolutions * reach
+    widening = spec.widening()
+    if widening is None:
+        return WHOLE_FRAME_PX
+    latent = sum(2**level * pixels for level, pixels in enumerate(widening))
+    return spec.stem * latent + 2 * spec.stride - 1
+
+
+def _miscounted(needs: str, key: str, wanted: int, given: list[int]) -> str | None:
+    if len(given) == wanted:
+        return None
+    return f"{needs} {wanted} {key}, but {key} has {len(given)}"

@@ -2,32 +2,116 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Literal
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 Interval = tuple[int, int]
+Padding = Literal["replicate", "zeros"]
+
+# What a span of outputs depends on where the whole frame is seen.
+EVERYTHING: Interval = (-(2**40), 2**40)
+
+
+def precise(x: torch.Tensor) -> torch.Tensor:
+    """Return `x` in float32 at least: bfloat16 has steps of 0.008 at 1, where the vacuum is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Convolution(nn.Conv2d):
-    """A k x k convolution whose border repeats the edge pixel.
+    """A k x k convolution, k odd, whose output has the input's sides (or 1/stride of them).
 
-    Zero padding darkens the border of an image whose vacuum is 1, and the network then spends
-    weights on where the border is; repeated edges look like more of the same vacuum.
+    Where the image's vacuum is 1, zeros beyond the border darken it, and the network then spends
+    weights on where the border is; repeated edge pixels look like more of the same vacuum, but
+    cost a copy of the input.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels.
+    size : int
+        Side of the kernel, odd [pixels].
+    groups, bias, stride, dilation
+        As in `torch.nn.Conv2d`.
+    padding : {"replicate", "zeros"}
+        What lies beyond the border.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int = 3) -> None:
-        super().__init__(inputs, outputs, size)
-        self.reach = size // 2
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int = 3,
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: Padding = "replicate",
+    ) -> None:
+        reach = size // 2 * dilation
+        super().__init__(
+            inputs, outputs, size, groups=groups, bias=bias, stride=stride, dilation=dilation,
+            padding=reach if padding == "zeros" else 0,
+        )  # fmt: skip
+        self.reach, self.repeats_edges = reach, padding == "replicate" and reach > 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.reach:
+        if self.repeats_edges:
             x = functional.pad(x, (self.reach,) * 4, mode="replicate")
         return super().forward(x)
 
     def seen(self, span: Interval) -> Interval:
         """Return the span of inputs that a span of outputs depends on (one axis)."""
-        return span[0] - self.reach, span[1] + self.reach
+        return span[0] * self.stride[0] - self.reach, span[1] * self.stride[0] + self.reach
+
+
+class Normalise(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015), local in evaluation mode.
+
+    Unlike `torch.nn.BatchNorm2d` it counts no batches, so that all its state is floating-point.
+    Bias-free (Mohan et al. 2020), it divides by the standard deviation without subtracting the
+    mean and adds nothing; its `bias` is then a frozen zero, which is there because the published
+    counts of parameters include it.
+
+    Parameters
+    ----------
+    width : int
+        Channels.
+    bias_free : bool
+        Scale alone.
+    """
+
+    momentum, epsilon = 0.1, 1e-5
+
+    def __init__(self, width: int, *, bias_free: bool = False) -> None:
+        super().__init__()
+        self.bias_free = bias_free
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width), requires_grad=not bias_free)
+        self.register_buffer("variance", torch.ones(width))
+        if not bias_free:
+            self.register_buffer("mean", torch.zeros(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.bias_free:
+            return functional.batch_norm(
+                x, self.mean, self.variance, self.weight, self.bias, self.training,
+                self.momentum, self.epsilon,
+            )  # fmt: skip
+        variance = self.variance
+        if self.training:
+            variance = precise(x).var(dim=(0, 2, 3), correction=0)
+            with torch.no_grad():
+                self.variance.lerp_(variance, self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.epsilon)
+        return x * scale.to(x.dtype)[:, None, None]
+
+    def seen(self, span: Interval) -> Interval:
+        return span
 
 
 class Unshuffle(nn.PixelUnshuffle):
@@ -66,6 +150,27 @@ class Upsample(nn.Upsample):
         return span[0] // 2, span[1] // 2
 
 
+class Downsample(nn.Conv2d):
+    """A 2 x 2 convolution of every second pixel: halves the sides."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 2, stride=2)
+
+    def seen(self, span: Interval) -> Interval:
+        return 2 * span[0], 2 * span[1] + 1
+
+
+class SmoothUpsample(nn.Upsample):
+    """Linear interpolation to twice the sides."""
+
+    def __init__(self) -> None:
+        super().__init__(scale_factor=2, mode="bilinear", align_corners=False)
+
+    def seen(self, span: Interval) -> Interval:
+        # Pixel i lies at (i + 1/2) / 2 - 1/2 of the input, between two of its pixels.
+        return (span[0] - 1) // 2, (span[1] + 1) // 2
+
+
 class Rectifier(nn.ReLU):
     """ReLU; sees the pixel itself."""
 
@@ -82,28 +187,26 @@ class Chain(nn.Sequential):
         return span
 
 
-def convolutions(inputs: int, outputs: int, count: int) -> Chain:
-    """Return `count` 3 x 3 convolutions, each followed by a ReLU."""
-    layers: list[nn.Module] = []
-    for i in range(count):
-        layers += [Convolution(inputs if i == 0 else outputs, outputs), Rectifier()]
-    return Chain(*layers)
+def convolutions(
+    widths: list[int], *, size: int = 3, bias_free: bool = False, norm: bool = False
+) -> Chain:
+    """Return convolutions from each width to the next, each followed by a ReLU.
 
-
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw He-normal weights and zero biases from `generator` (He et al. 2015, ReLU gain).
-
-    The last convolution starts at zero, so that the first output is the vacuum: from a random
-    one, whose error is a hundred times larger than the image's contrast, the first steps would
-    kill the rectifiers.
+    Parameters
+    ----------
+    widths : list of int
+        Channels: of the input, and behind each convolution.
+    size : int
+        Side of the kernels [pixels].
+    bias_free : bool
+        Nothing is added, neither by convolutions nor by normalisations.
+    norm : bool
+        Batch normalisation before each ReLU.
     """
-    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    for module in convolutions:
-        if module is convolutions[-1]:
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-        else:
-            fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
-            with torch.no_grad():
-                module.weight.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
-                module.bias.zero_()
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers.append(Convolution(inputs, outputs, size, bias=not bias_free))
+        if norm:
+            layers.append(Normalise(outputs, bias_free=bias_free))
+        layers.append(Rectifier())
+    return Chain(*layers)

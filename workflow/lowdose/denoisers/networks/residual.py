@@ -1,0 +1,121 @@
+"""Blocks that add to their input: convolutional ones, and two that see the whole frame."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lowdose.denoisers.networks.layers import (
+    EVERYTHING,
+    Chain,
+    Convolution,
+    Interval,
+    Padding,
+    Rectifier,
+    precise,
+)
+
+
+class Residual(nn.Module):
+    """``x + branch(x)``; the branch's last convolution starts at zero, the block as identity."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.branch = Chain(*layers)
+
+    @property
+    def starts_at_zero(self) -> nn.Conv2d:
+        """The convolution that is initialised to zero."""
+        return self.branch[-1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
+
+    def seen(self, span: Interval) -> Interval:
+        """Return the span of inputs that a span of outputs depends on (one axis)."""
+        return self.branch.seen(span)
+
+
+class Fourier(nn.Module):
+    """Point-wise layers on the spectrum (Chi, Jiang and Mu 2020): a periodic pattern is a peak."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mix = nn.Sequential(
+            nn.Conv2d(2 * width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, 2 * width, 1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        series = torch.fft.rfft2(precise(x), norm="ortho")
+        parts = torch.cat([series.real, series.imag], dim=1).to(x.dtype)
+        real, imaginary = precise(self.mix(parts)).chunk(2, dim=1)
+        series = torch.complex(real, imaginary)
+        return torch.fft.irfft2(series, s=x.shape[-2:], norm="ortho").to(x.dtype)
+
+    def seen(self, span: Interval) -> Interval:
+        """Return the span of inputs that a span of outputs depends on (one axis)."""
+        return EVERYTHING
+
+
+class Attention(nn.Module):
+    """Dot-product attention (Vaswani et al. 2017) between all pixels of the frame."""
+
+    def __init__(self, width: int, heads: int = 4, padding: Padding = "replicate") -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(1, width)
+        self.place = Convolution(width, width, groups=width, padding=padding)
+        self.ask = nn.Conv2d(width, 3 * width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, width, height, columns = x.shape
+        x = self.ask(self.place(self.norm(precise(x)).to(x.dtype)))
+        tokens = x.reshape(n, 3, self.heads, width // self.heads, height * columns)
+        query, key, value = tokens.transpose(-1, -2).unbind(1)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        return mixed.transpose(-1, -2).reshape(n, width, height, columns)
+
+    def seen(self, span: Interval) -> Interval:
+        """Return the span of inputs that a span of outputs depends on (one axis)."""
+        return EVERYTHING
+
+
+def block(kind: str, width: int, padding: Padding = "replicate") -> Residual:
+    """Return a residual block.
+
+    Parameters
+    ----------
+    kind : {"plain", "bottleneck", "convnext", "separable", "fourier", "attention"}
+        Two 3 x 3 convolutions; 3 x 3 to twice the width and back by 1 x 1; 7 x 7 of each channel
+        and a point-wise perceptron (Liu et al. 2022, without its normalisation); the same with
+        three 3 x 3 for one 7 x 7, whose gradient costs a processor a twentieth; and the two that
+        see everything.
+    width : int
+        Channels.
+    padding : {"replicate", "zeros"}
+        What lies beyond the frame.
+    """
+
+    def convolution(inputs: int, outputs: int, size: int = 3, groups: int = 1) -> Convolution:
+        return Convolution(inputs, outputs, size, groups=groups, padding=padding)
+
+    if kind == "plain":
+        layers = [Rectifier(), convolution(width, width), Rectifier(), convolution(width, width)]
+    elif kind == "bottleneck":
+        layers = [Rectifier(), convolution(width, 2 * width), Rectifier(),
+                  convolution(2 * width, width, 1)]  # fmt: skip
+    elif kind == "convnext":
+        layers = [convolution(width, width, 7, groups=width),
+                  convolution(width, 3 * width, 1), Rectifier(),
+                  convolution(3 * width, width, 1)]  # fmt: skip
+    elif kind == "separable":
+        layers = [*(convolution(width, width, groups=width) for _ in range(3)),
+                  convolution(width, 3 * width, 1), Rectifier(),
+                  convolution(3 * width, width, 1)]  # fmt: skip
+    elif kind == "fourier":
+        layers = [Rectifier(), convolution(width, width, 1), Fourier(width),
+                  convolution(width, width, 1)]  # fmt: skip
+    else:
+        layers = [Attention(width, padding=padding), convolution(width, width, 1)]
+    return Residual(*layers)
