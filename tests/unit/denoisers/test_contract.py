@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from lowdose.denoisers import registry
+from lowdose.denoisers.cards import network_info
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
-from lowdose.denoisers.learned import LearnedDenoiser, network_info
+from lowdose.denoisers.learned import LearnedDenoiser
 from lowdose.denoisers.networks.build import build
 from lowdose.denoisers.networks.receptive_field import computed
 from lowdose.runtime import UserError
 
 
-def network(spec: dict) -> LearnedDenoiser:
+def network(spec: dict, **parameters) -> LearnedDenoiser:
     """A small network that is neither trained nor blank: it adds a little of what it sees."""
     made = build(spec, seed=0)
     last = [m for m in made.modules() if isinstance(m, torch.nn.Conv2d)][-1]
@@ -27,17 +28,18 @@ def network(spec: dict) -> LearnedDenoiser:
     card = {
         "name": spec["architecture"],
         "receptive_field_px": computed(made),
-        "pixel_size_nm": [0.0058, 0.0064],
+        "pixel_size_nm": [0.004, 0.012],
         "dose_e_per_a2": [10.0, 1500.0],
     }
-    return LearnedDenoiser(made, network_info(spec["architecture"], card))
+    info = network_info(spec["architecture"], card)
+    return LearnedDenoiser(made, info, own_pixel_size_nm=0.0061, **parameters)
 
 
 UNET = {"architecture": "unet", "scales": 2, "widths": [4, 6, 8], "convolutions": 1, "stem": 4}
 DNCNN = {"architecture": "dncnn", "layers": 4, "channels": 4}
 FITTED: dict[str, Callable[[], Denoiser]] = {
     "unet": lambda: network(UNET),
-    "dncnn": lambda: network(DNCNN),
+    "dncnn": lambda: network(DNCNN, orientations=8),
 }
 NAMES = [name for name in registry.names() if not registry.info(name).needs_fit] + list(FITTED)
 SIZES = [(1, 1), (1, 9), (2, 2), (37, 53), (64, 3), (130, 101)]

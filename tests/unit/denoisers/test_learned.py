@@ -1,36 +1,39 @@
-"""A network as a denoiser: any size, no seams, shift with the image."""
+"""A network as a denoiser: relative to vacuum, at any pixel size, in any orientation."""
+
+import logging
 
 import numpy as np
 import pytest
 import torch
 
-from lowdose.denoisers.contract import DenoiserInfo
-from lowdose.denoisers.learned import LearnedDenoiser, apply
+from lowdose.denoisers.cards import network_info
+from lowdose.denoisers.learned import LearnedDenoiser, oriented
 from lowdose.denoisers.networks.build import build
-from lowdose.denoisers.networks.receptive_field import computed
+from lowdose.denoisers.tiles import apply
+from lowdose.runtime import UserError
 
-SPECS = [
-    {"architecture": "dncnn", "layers": 4, "channels": 4, "stem": 1},
-    {"architecture": "unet", "scales": 0, "widths": [6], "convolutions": 2, "stem": 4},
-    {"architecture": "unet", "scales": 2, "widths": [4, 5, 6], "convolutions": 1, "stem": 2},
-]
-INFO = DenoiserInfo(
-    name="toy",
-    title="toy",
-    citation="none",
-    licence="GPL-3.0-or-later",
-    pixel_size_nm=(0.005, 0.007),
-    dose_e_per_a2=(10, 1000),
-)
+SPEC = {"architecture": "unet", "scales": 1, "widths": [6, 6], "convolutions": 1, "stem": 4}
+OWN_NM = 0.0061
+CARD = {
+    "name": "toy",
+    "receptive_field_px": 50,
+    "pixel_size_nm": [0.004, 0.012],
+    "dose_e_per_a2": [10, 1000],
+}
+INFO = network_info("toy", CARD)
+DOSE_E_PER_A2 = 120.9
 
 
-def lively(spec):
-    """Return a network whose last layer is not zero, as that of a new one is."""
-    network = build(spec, seed=2)
+def lively():
+    network = build(SPEC, seed=2)
     last = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)][-1]
     with torch.no_grad():
         last.weight.normal_(0, 0.05, generator=torch.Generator().manual_seed(1))
     return network
+
+
+def learned(network, **options):
+    return LearnedDenoiser(network, INFO, own_pixel_size_nm=OWN_NM, **options)
 
 
 def noise(*shape, seed=0):
@@ -38,79 +41,167 @@ def noise(*shape, seed=0):
     return torch.from_numpy(counts).float()[:, None]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (5, 3), (16, 16), (17, 31), (33, 64)], ids=str)
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_any_size_and_each_image_for_itself(spec, size):
-    network = lively(spec)
-    images = noise(3, *size)
-    together = apply(network, images)
-    assert together.shape == images.shape
-    assert together.dtype == torch.float32
-    assert torch.isfinite(together).all()
-    assert (together >= 0).all()
-    for i in range(3):
-        assert torch.allclose(together[i], apply(network, images[i : i + 1])[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_a_shift_by_the_stride_shifts_the_result(spec):
-    network = lively(spec)
-    stride, reach = network.stride, computed(network)
-    size = 2 * reach + 8 * stride
-    image = noise(1, size, size)
-    moved = torch.roll(image, (stride, 2 * stride), dims=(2, 3))
-    result = torch.roll(apply(network, image), (stride, 2 * stride), dims=(2, 3))
-    inner = slice(reach + 2 * stride, -reach - 2 * stride)
-    assert torch.allclose(apply(network, moved)[..., inner, inner], result[..., inner, inner],
-                          atol=1e-5)  # fmt: skip
-    # It is not so for any shift, or the test would be empty: the result is no constant.
-    assert result[..., inner, inner].std() > 1e-3
-
-
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_a_constant_image_has_no_border(spec):
-    network = lively(spec)
-    result = apply(network, torch.full((1, 1, 61, 45), 0.8))[0, 0]
-    # Phases of the stem may differ; from period to period nothing may.
-    period = network.stride
-    assert torch.allclose(result[period:], result[:-period], atol=1e-5)
-    assert torch.allclose(result[:, period:], result[:, :-period], atol=1e-5)
-
-
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_a_pixel_beyond_the_field_does_not_matter(spec):
-    network = lively(spec)
-    field = computed(network)
-    size = -(-(2 * field + 32) // network.stride) * network.stride
-    image = noise(1, size, size)
-    changed = image.clone()
-    changed[0, 0, size // 2, size // 2] += 50
-    moved = torch.nonzero((apply(network, changed) - apply(network, image))[0, 0].abs() > 1e-7)
-    distance = (moved - size // 2).abs().max()
-    assert 0 < distance < field
-
-
 def test_the_denoiser_works_relative_to_vacuum():
-    network = lively(SPECS[1])
-    denoiser = LearnedDenoiser(network, INFO)
+    network = lively()
+    denoiser = learned(network)
     counts = np.random.default_rng(1).poisson(0.45, (1, 40, 52)).astype(np.float32)
-    pixel_nm = 0.0061
-    dose = 0.45 / (10 * pixel_nm) ** 2
+    dose = 0.45 / (10 * OWN_NM) ** 2
     expected = apply(network, torch.from_numpy(counts / np.float32(0.45))[None])[0, 0].numpy()
-    found = denoiser.denoise(counts, pixel_nm, dose=dose)[0] / 0.45
+    found = denoiser.denoise(counts, OWN_NM, dose=dose)[0] / 0.45
     # The contract keeps the total within 1 % of the counts'; up to that factor it is the network.
-    ratio = found / expected
-    assert ratio.std() < 1e-5
+    assert np.allclose(found, expected * (found.sum() / expected.sum()), atol=1e-5)
     # Ten times the electrons at ten times the dose are the same relative image.
-    tenfold = denoiser.denoise(10 * counts, pixel_nm, dose=10 * dose)[0]
+    tenfold = denoiser.denoise(10 * counts, OWN_NM, dose=10 * dose)[0]
     assert np.allclose(tenfold, 10 * 0.45 * found, rtol=1e-4)
-    assert not denoiser.denoise(np.zeros((1, 9, 9), np.float32), pixel_nm).any()
+    assert not denoiser.denoise(np.zeros((1, 9, 9), np.float32), OWN_NM).any()
 
 
-def test_bf16_stays_near_fp32():
-    network = lively(SPECS[1])
-    image = noise(1, 64, 64)
-    full, half = apply(network, image), apply(network, image, bf16=True)
-    assert half.dtype == torch.float32
-    # bfloat16 has 8 bits of precision; the deviation from vacuum is what is rounded.
-    assert (half - full).abs().max() < 0.05 * (full - 1).abs().max() + 2**-7
+@pytest.mark.parametrize("shape", [(32, 32), (37, 53)], ids=str)
+def test_eight_orientations_have_no_preferred_one(shape):
+    network, image = lively(), noise(2, *shape)
+    mean, none = oriented(network, image, orientations=8)
+    assert none is None
+    for turn in (lambda x: torch.rot90(x, 1, (-2, -1)), lambda x: x.flip(-1), lambda x: x.mT):
+        turned, _ = oriented(network, turn(image), orientations=8)
+        assert torch.allclose(turned, turn(mean), atol=1e-6)
+        # One orientation is another result, so that there is something to average.
+        assert (apply(network, turn(image)) - turn(apply(network, image))).abs().max() > 1e-2
+
+
+def test_mean_and_spread_are_those_of_the_eight_results():
+    network, image = lively(), noise(1, 24, 40)
+    results = []
+    for k in range(4):
+        results.append(torch.rot90(apply(network, torch.rot90(image, k, (2, 3))), -k, (2, 3)))
+        flipped = torch.rot90(image.flip(3), k, (2, 3))
+        results.append(torch.rot90(apply(network, flipped), -k, (2, 3)).flip(3))
+    mean, spread = oriented(network, image, orientations=8, spread=True)
+    assert torch.allclose(mean, torch.stack(results).mean(0), atol=1e-6)
+    assert torch.allclose(spread, torch.stack(results).std(0), atol=1e-5)
+    with pytest.raises(UserError, match="set orientations to 8"):
+        oriented(network, image, spread=True)
+
+
+def test_orientations_are_a_parameter_of_the_denoiser():
+    network, counts = lively(), 0.45 * noise(1, 32, 32)[0].numpy()
+    dose = 0.45 / (10 * OWN_NM) ** 2
+    found = learned(network, orientations=8).denoise(counts, OWN_NM, dose=dose)[0] / 0.45
+    mean, _ = oriented(network, torch.from_numpy(counts / np.float32(0.45))[None], orientations=8)
+    assert (found / mean[0, 0].numpy()).std() < 1e-5
+    with pytest.raises(UserError, match=r"orientations=4 is not possible .* choose from 1, 8"):
+        learned(network, orientations=4)
+
+
+class Smoother(torch.nn.Module):
+    """Binomial smoothing over 9 x 9 pixels, whose transfer at w is cos(w / 2) ** 8 on each axis.
+
+    It records the pixels that it is given.
+    """
+
+    stride = 1
+    WEIGHTS = (1, 8, 28, 56, 70, 56, 28, 8, 1)
+
+    def __init__(self):
+        super().__init__()
+        line = torch.tensor(self.WEIGHTS, dtype=torch.float32) / 256
+        self.kernel = torch.nn.Parameter(line[:, None] * line)
+        self.shapes, self.sums = [], []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape[-2:]))
+        self.sums.append(float(x.mean()))
+        padded = torch.nn.functional.pad(x, (4, 4, 4, 4), mode="replicate")
+        return torch.nn.functional.conv2d(padded, self.kernel[None, None])
+
+
+PIXELS_NM = [0.004, 0.008, 0.012]
+
+
+@pytest.mark.parametrize("pixel_nm", PIXELS_NM)
+def test_flat_counts_stay_what_they_are_at_every_pixel_size(pixel_nm):
+    network = Smoother()
+    rate = DOSE_E_PER_A2 * (10 * pixel_nm) ** 2
+    flat = np.full((1, 83, 120), rate, np.float32)
+    found = learned(network).denoise(flat, pixel_nm, dose=DOSE_E_PER_A2)
+    assert np.allclose(found, rate, rtol=1e-6)
+    # The network saw its own pixels, relative to the vacuum of these.
+    assert network.sums == pytest.approx([1.0], abs=1e-6)
+    ratio = OWN_NM / pixel_nm
+    assert network.shapes == [(int(82 / ratio) + 1, int(119 / ratio) + 1)]
+
+
+@pytest.mark.parametrize("pixel_nm", PIXELS_NM)
+def test_noisy_counts_have_no_bias(pixel_nm):
+    rate = DOSE_E_PER_A2 * (10 * pixel_nm) ** 2
+    counts = np.random.default_rng(5).poisson(rate, (1, 300, 280)).astype(np.float32)
+    found = learned(Smoother()).denoise(counts, pixel_nm, dose=DOSE_E_PER_A2)
+    # Half a pixel at each border may weigh more or less: 4 (1/300 + 1/280) / 2 of the pixels, each
+    # with the noise of one count.
+    edge = 0.014**0.5 / np.sqrt(counts.sum())
+    assert abs(found.mean() / counts.mean() - 1) < 4 * edge
+    assert found.std() < 0.6 * counts.std()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("pixel_nm", PIXELS_NM)
+def test_a_wave_keeps_its_place_and_height(pixel_nm, axis):
+    period_nm, amplitude = 0.25, 0.3
+    phase = 2 * np.pi * pixel_nm * np.arange(400) / period_nm
+    wave = np.broadcast_to(1 + amplitude * np.cos(phase), (150, 400))
+    relative = wave.T if axis == 0 else wave
+    rate = DOSE_E_PER_A2 * (10 * pixel_nm) ** 2
+    counts = (rate * relative)[None].astype(np.float32)
+    found = learned(Smoother()).denoise(counts, pixel_nm, dose=DOSE_E_PER_A2)[0] / rate
+    line = (found[:, 75] if axis == 0 else found[75])[60:340] - 1
+    basis = np.stack([np.cos(phase), np.sin(phase), np.ones_like(phase)])[:, 60:340]
+    cosine, sine, _ = np.linalg.lstsq(basis.T, line, rcond=None)[0]
+    # Counts fill their pixel evenly, and a new pixel gathers what it covers: one sinc each; then
+    # the network.  The spline passes waves of 41 points a period.
+    passed = np.sinc(pixel_nm / period_nm) * np.sinc(OWN_NM / period_nm)
+    passed *= np.cos(np.pi * OWN_NM / period_nm) ** 8
+    # What the steps between pixels leave at other frequencies is below 5e-4 after the smoothing.
+    assert cosine == pytest.approx(amplitude * passed, rel=2e-3)
+    assert abs(sine) < 2e-3 * amplitude
+
+
+@pytest.mark.parametrize(("pixel_nm", "as_it_is"), [(0.0059, True), (0.0063, True),
+                                                   (0.0057, False), (0.0065, False)])  # fmt: skip
+def test_near_its_own_pixel_size_the_network_sees_the_frame(pixel_nm, as_it_is):
+    network = Smoother()
+    learned(network).denoise(np.ones((1, 100, 100)), pixel_nm)
+    assert (network.shapes == [(100, 100)]) is as_it_is
+
+
+def test_the_middle_of_the_range_is_the_own_pixel_size_where_none_is_given():
+    network = Smoother()
+    LearnedDenoiser(network, INFO).denoise(np.ones((1, 100, 100)), 0.008)
+    assert network.shapes == [(100, 100)]
+
+
+@pytest.mark.parametrize(("pixel_nm", "nearest"), [(0.0039, "0.004"), (0.0121, "0.012")])
+def test_another_pixel_size_is_refused(pixel_nm, nearest):
+    denoiser = learned(Smoother())
+    with pytest.raises(
+        UserError,
+        match=f"is {pixel_nm} nm, but toy was trained for 0.004 to 0.012 nm; .* to {nearest} nm",
+    ):
+        denoiser.denoise(np.ones((1, 9, 9)), pixel_nm)
+    denoiser.denoise(np.ones((1, 9, 9)), float(nearest))
+
+
+def test_it_says_once_where_it_runs(caplog):
+    denoiser = learned(lively(), device="cpu")
+    with caplog.at_level(logging.INFO, logger="lowdose.denoisers"):
+        for _ in range(2):
+            denoiser.denoise(np.ones((1, 9, 9)), OWN_NM)
+    threads = torch.get_num_threads()
+    assert caplog.messages == [f"toy runs on the CPU ({threads} threads) in float32"]
+
+
+def test_large_frames_can_be_cut():
+    network = lively()
+    counts = np.random.default_rng(1).poisson(0.45, (1, 150, 190)).astype(np.float32)
+    whole = learned(network).denoise(counts, OWN_NM)
+    assert np.allclose(learned(network, tile_px=96).denoise(counts, OWN_NM), whole, atol=1e-6)
+    with pytest.raises(UserError, match="tile_px is 16"):
+        learned(network, tile_px=16).denoise(counts, OWN_NM)

@@ -7,56 +7,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lowdose.denoisers.learned import LearnedDenoiser, network_info
+from lowdose.denoisers.cards import CARD, WEIGHTS, network_info, read_card
+from lowdose.denoisers.known_answer import deviation, vector_of
+from lowdose.denoisers.learned import LearnedDenoiser
 from lowdose.denoisers.networks.build import build
+from lowdose.denoisers.tiles import chosen_device
 from lowdose.provenance import file_digest
 from lowdose.runtime import UserError, atomic_path, has_bf16, write_text
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
-NEEDED = (
-    *("name", "architecture", "weights_sha256", "receptive_field_px"),
-    *("pixel_size_nm", "dose_e_per_a2"),
-)
+# Between processors the float32 answers of one network differ by about 1e-6 of the vacuum.
+ANSWER_TOLERANCE = 1e-3
 
 
 def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
-    """Write weights and card; the card names the digest of the weights."""
+    """Write weights and card; the card gains the digest of the weights and a test vector.
+
+    Parameters
+    ----------
+    folder : Path
+    network : torch.nn.Module
+    card : mapping
+        JSON-safe; ``cards.NEEDED`` says what a network cannot be used without, and
+        :mod:`lowdose.denoisers.model_card` what a person may want to know.
+    """
     tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
     with atomic_path(folder / WEIGHTS) as path:
         save_file(tensors, path)
-    full = {**card, "weights_sha256": file_digest(folder / WEIGHTS)}
-    write_text(folder / CARD, json.dumps(full, indent=2, sort_keys=True) + "\n")
+    made = {"weights_sha256": file_digest(folder / WEIGHTS), "test_vector": vector_of(network)}
+    write_text(folder / CARD, json.dumps({**card, **made}, indent=2, sort_keys=True) + "\n")
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the card of a checkpoint.
-
-    Raises
-    ------
-    UserError
-        If there is none, it is no JSON, or it lacks what a network cannot be used without.
-    """
-    path = Path(folder) / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{folder} holds no {CARD}; name the folder of a trained network."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{path} is no valid JSON; train the network anew.") from None
-    missing = [key for key in NEEDED if not isinstance(card, dict) or key not in card]
-    if missing:
-        raise UserError(f"{path} lacks {missing[0]!r}; train the network anew.")
-    return card
-
-
-def load(folder: Path, name: str | None = None, *, bf16: bool | None = None) -> LearnedDenoiser:
+def load(
+    folder: Path,
+    name: str | None = None,
+    *,
+    bf16: bool | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> LearnedDenoiser:
     """Load a trained network.
 
     Parameters
@@ -66,31 +59,73 @@ def load(folder: Path, name: str | None = None, *, bf16: bool | None = None) -> 
     name : str, optional
         Under which it appears in tables; by default that of its card.
     bf16 : bool, optional
-        Compute in bfloat16; by default where the processor has it.
+        Compute in bfloat16; by default where the device has it.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes CUDA where there is one.
+    **options
+        ``tile_px`` and ``orientations`` of :class:`LearnedDenoiser`.
 
     Raises
     ------
     UserError
-        If a file is missing, the weights are not those that the card names, or they do not
-        fit the architecture.
+        If a file is missing or a pickle, the weights are not those that the card names, they
+        do not fit the architecture, or the network does not give the answer of its card.
     """
     folder = Path(folder)
+    if folder.suffix in (".pt", ".pth"):
+        raise UserError(f"{folder} is {_pickle()}; name the folder of a trained network.")
     card = read_card(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise UserError(f"{folder} holds no {WEIGHTS}; a pickle (.pt, .pth) is never loaded.")
+        for path in sorted((*folder.glob("*.pt"), *folder.glob("*.pth"))):
+            raise UserError(f"{path} is {_pickle()}; {folder} must hold {WEIGHTS}.")
+        raise UserError(f"{folder} holds no {WEIGHTS}; train the network anew.")
     if file_digest(weights) != card["weights_sha256"]:
         raise UserError(f"{weights} is not the file that its card names; train the network anew.")
+    network = _network(folder, card)
+    _check_answer(folder, network, card)
+    info = network_info(name or card["name"], card)
+    bf16 = _has_bf16(chosen_device(device)) if bf16 is None else bf16
+    own = card.get("own_pixel_size_nm")
+    return LearnedDenoiser(
+        network, info, own_pixel_size_nm=own, bf16=bf16, device=device, **options
+    )
+
+
+def _network(folder: Path, card: Mapping[str, Any]) -> nn.Module:
     try:
         network = build(card["architecture"], seed=0)
-    except ValidationError:
+    except ValueError:
         raise UserError(
             f"{folder / CARD} names an architecture that this version does not have; use the "
             "version that it was trained with."
         ) from None
     try:
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, RuntimeError):
-        raise UserError(f"{weights} does not fit the architecture of its card.") from None
-    bf16 = has_bf16() if bf16 is None else bf16
-    return LearnedDenoiser(network, network_info(name or card["name"], card), bf16=bf16)
+        raise UserError(f"{folder / WEIGHTS} does not fit the architecture of its card.") from None
+    return network
+
+
+def _check_answer(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
+    """Refuse a network that computes something else than the one that was saved."""
+    try:
+        found = deviation(network, card["test_vector"])
+    except ValueError:
+        raise UserError(
+            f"The test vector of {folder / CARD} cannot be read; train the network anew."
+        ) from None
+    if not found <= ANSWER_TOLERANCE:
+        raise UserError(
+            f"The network in {folder} misses the test vector of its card by {found:.2g} of the "
+            f"vacuum ({ANSWER_TOLERANCE:g} is allowed); train it anew or use the version that it "
+            "was trained with."
+        )
+
+
+def _pickle() -> str:
+    return "a pickle, which can run any program when it is opened and is never loaded"
+
+
+def _has_bf16(device: torch.device) -> bool:
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bf16()

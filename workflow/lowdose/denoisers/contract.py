@@ -257,7 +257,9 @@ def _keep_total(counts: np.ndarray, estimate: np.ndarray, axes: tuple[int, ...])
     wanted = counts.sum(axis=axes, keepdims=True, dtype=np.float64)
     found = estimate.sum(axis=axes, keepdims=True, dtype=np.float64)
     kept = np.clip(found, (1 - TOTAL_TOLERANCE) * wanted, (1 + TOTAL_TOLERANCE) * wanted)
-    scaled = estimate * np.divide(kept, found, out=np.ones_like(found), where=found > 0)
+    if (kept == found).all():
+        return estimate
+    factor = np.divide(kept, found, out=np.ones_like(found), where=found > 0)
     # A blank estimate of a frame with counts cannot be scaled: its mean is all that is left.
-    pixels = estimate.size / found.size
-    return np.where(found > 0, scaled, kept / pixels).astype(np.float32)
+    rest = np.where(found > 0, 0, kept * found.size / estimate.size)
+    return estimate * factor.astype(np.float32) + rest.astype(np.float32)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
 from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
-from torch.nn import functional
 
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
+from lowdose.denoisers.tiles import apply, chosen_device
+from lowdose.runtime import UserError
+from lowdose.sampling import resample_counts
+
+LOGGER = logging.getLogger("lowdose.denoisers")
+# Networks are trained on pixels of this much more or less than their own (`scale_jitter`).
+PIXEL_TOLERANCE = 0.05
 
 
 class LearnedDenoiser(Denoiser):
     """Applies a network to counts relative to the vacuum dose.
+
+    Frames whose pixels differ by more than 5 % from the network's own are resampled to them
+    (counts per area are kept), and the estimate is brought back by a cubic spline.
 
     Parameters
     ----------
@@ -22,70 +32,162 @@ class LearnedDenoiser(Denoiser):
         Maps relative counts (n, 1, y, x) to the relative expectation; has ``stride``.
     info : DenoiserInfo
         Operating range and receptive field.
+    own_pixel_size_nm : float, optional
+        Pixel size that the network is made for; by default the middle of its range.
     bf16 : bool
         Compute in bfloat16.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes CUDA where there is one.
+    tile_px : int, optional
+        Side of the largest square that the network gets at once [px of its own].
+    **parameters
+        Those named in `info`: ``orientations`` 8 gives the mean over the four rotations of the
+        frame and of its mirror image, and takes eight times as long as the default 1.
+
+    Raises
+    ------
+    UserError
+        For a device that is not there or a parameter that is not possible.
     """
 
-    def __init__(self, network: nn.Module, info: DenoiserInfo, *, bf16: bool = False) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        info: DenoiserInfo,
+        *,
+        own_pixel_size_nm: float | None = None,
+        bf16: bool = False,
+        device: str = "auto",
+        tile_px: int | None = None,
+        **parameters: Any,
+    ) -> None:
         self.info = info
-        super().__init__()
-        self.network, self.bf16 = network.eval(), bf16
+        super().__init__(**parameters)
+        self.network, self.bf16, self.tile_px = network.eval(), bf16, tile_px
+        self.device = chosen_device(device)
+        self.own_pixel_size_nm = own_pixel_size_nm or sum(info.pixel_size_nm) / 2
+        self._told = False
+
+    def _denoise_stack(
+        self, counts: np.ndarray, pixel_size_nm: float, vacuum: np.ndarray
+    ) -> np.ndarray:
+        self._check_pixel_size(pixel_size_nm)
+        if not self._told:
+            precision = "bfloat16" if self.bf16 else "float32"
+            LOGGER.info("%s runs on %s in %s", self.info.name, _words(self.device), precision)
+            self._told = True
+        # The stack is a copy of the caller's, which saves room for the result.
+        for frame, dose in zip(counts, vacuum, strict=True):
+            frame[:] = self._denoise_frame(frame, pixel_size_nm, float(dose))
+        return counts
 
     def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         if vacuum <= 0:  # a frame without a single electron: nothing is expected
             return np.zeros_like(counts)
-        relative = torch.from_numpy(counts / np.float32(vacuum))[None, None]
-        return apply(self.network, relative, bf16=self.bf16)[0, 0].numpy() * np.float32(vacuum)
+        ratio = self.own_pixel_size_nm / pixel_size_nm
+        if abs(1 / ratio - 1) <= PIXEL_TOLERANCE:
+            counts /= np.float32(vacuum)
+            result = self._relative(counts)
+        else:
+            own, _ = resample_counts(counts, pixel_size_nm, self.own_pixel_size_nm)
+            own /= np.float32(vacuum * ratio**2)
+            # Pixel i of the frame lies at i / ratio: pixels 0 share their centre.
+            result = ndimage.affine_transform(
+                self._relative(own), [1 / ratio] * 2, output_shape=counts.shape, mode="mirror"
+            )
+            np.maximum(result, 0, out=result)
+        result *= np.float32(vacuum)
+        return result
+
+    def _relative(self, relative: np.ndarray) -> np.ndarray:
+        mean, _ = oriented(
+            self.network,
+            torch.from_numpy(relative)[None, None],
+            orientations=self.parameters.get("orientations", 1),
+            bf16=self.bf16,
+            device=self.device,
+            tile_px=self.tile_px,
+        )
+        return mean[0, 0].numpy()
+
+    def _check_pixel_size(self, pixel_size_nm: float) -> None:
+        low, high = self.info.pixel_size_nm
+        # A card's range is rounded to 1e-6 nm.
+        if not low - 1e-6 <= pixel_size_nm <= high + 1e-6:
+            nearest = min(max(pixel_size_nm, low), high)
+            raise UserError(
+                f"The pixel size is {pixel_size_nm:g} nm, but {self.info.name} was trained for "
+                f"{low:g} to {high:g} nm; bin or resample the counts to {nearest:g} nm."
+            )
 
 
-@torch.no_grad()
-def apply(network: nn.Module, relative: torch.Tensor, *, bf16: bool = False) -> torch.Tensor:
-    """Apply a network to images of any size.
+def oriented(
+    network: nn.Module,
+    relative: torch.Tensor,
+    *,
+    orientations: int = 1,
+    spread: bool = False,
+    bf16: bool = False,
+    device: torch.device | None = None,
+    tile_px: int | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Apply a network to an image in one or all eight orientations of the square.
 
-    The image is continued by reflection, by 16 pixels at least on every side and up to a
-    multiple of the network's stride, so that the padding inside the network, which repeats edge
-    pixels, lies outside of the image.
+    Physics has no preferred orientation; the average over the eight results has none either,
+    and the network's errors that depend on the orientation average out.  A network that has
+    only seen particles upright gains little, or loses: it is asked about sights that it does
+    not know.
 
     Parameters
     ----------
-    network : torch.nn.Module
-    relative : tensor (n, 1, y, x)
-        Counts over dose.
+    network, relative, bf16, device, tile_px
+        As for :func:`lowdose.denoisers.tiles.apply`.
+    orientations : {1, 8}
+    spread : bool
+        Also return how much the eight results differ.
 
     Returns
     -------
-    tensor (n, 1, y, x), float32, not negative
+    mean : tensor (n, 1, y, x), float32
+        Relative expectation.
+    spread : tensor (n, 1, y, x), float32, or None
+        Standard deviation over the orientations (of a sample: 7 degrees of freedom); None
+        unless asked for.
+
+    Raises
+    ------
+    UserError
+        If the spread of a single orientation is asked for, or as for `apply`.
     """
-    height, width = relative.shape[-2:]
-    stride = network.stride
-    margin = -(-16 // stride) * stride
-    rows = _reflected(height, margin, stride)
-    columns = _reflected(width, margin, stride)
-    padded = relative[..., rows, :][..., columns].contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        result = network(padded)
-    result = result[..., margin : margin + height, margin : margin + width]
-    return functional.relu(result.float())
+    if spread and orientations == 1:
+        raise UserError("The spread over orientations needs more than one; set orientations to 8.")
+    mean = squares = None
+    for number in range(orientations):
+        turned = _turned(relative, number)
+        back = _turned_back(apply(network, turned, bf16=bf16, device=device, tile_px=tile_px),
+                            number)  # fmt: skip
+        if mean is None:
+            mean, squares = back, torch.zeros_like(back) if spread else None
+            continue
+        step = back - mean  # Welford's update, which keeps two images whatever the number
+        mean = mean + step / (number + 1)
+        if spread:
+            squares += step * (back - mean)
+    return mean, (squares / (orientations - 1)).sqrt() if spread else None
 
 
-def _reflected(length: int, margin: int, stride: int) -> torch.Tensor:
-    """Positions that continue 0..length-1 by reflection on both sides, a multiple of stride."""
-    total = -(-(length + 2 * margin) // stride) * stride
-    position = torch.arange(total) - margin
-    period = max(1, 2 * (length - 1))
-    position = position % period
-    return torch.where(position < length, position, period - position)
+def _turned(image: torch.Tensor, number: int) -> torch.Tensor:
+    """Return the image in orientation 0 to 7: mirrored from 4 on, then by quarter turns."""
+    image = image.flip(-1) if number >= 4 else image
+    return torch.rot90(image, number % 4, (-2, -1))
 
 
-def network_info(name: str, card: Mapping[str, Any]) -> DenoiserInfo:
-    """Describe a trained network from its card."""
-    return DenoiserInfo(
-        name=name,
-        title=f"{card['name']} ({card['receptive_field_px']} px)",
-        citation="Vincent et al. 2021, Microsc. Microanal. 27, 1431 (supervised by simulation)",
-        licence="GPL-3.0-or-later",
-        pixel_size_nm=tuple(card["pixel_size_nm"]),
-        dose_e_per_a2=tuple(card["dose_e_per_a2"]),
-        needs_fit=True,
-        receptive_field_px=card["receptive_field_px"],
-    )
+def _turned_back(image: torch.Tensor, number: int) -> torch.Tensor:
+    image = torch.rot90(image, -(number % 4), (-2, -1))
+    return image.flip(-1) if number >= 4 else image
+
+
+def _words(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"CUDA ({torch.cuda.get_device_name(device)})"
+    return f"the CPU ({torch.get_num_threads()} threads)"

@@ -2,7 +2,7 @@
 
 A denoiser is loaded when it is asked for, by the module that the table names, and the table
 is no import: the content digest of a stage that uses one method does not change when another
-is edited or added.
+is edited or added.  The networks that come with the package follow the classical methods.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 import importlib
 from typing import Any
 
+from lowdose.denoisers import released
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
 from lowdose.runtime import UserError
 
@@ -27,40 +28,71 @@ _KINDS = {
 
 def names() -> tuple[str, ...]:
     """Return the names of all denoisers, in the order of tables."""
-    return tuple(_KINDS)
+    return (*_KINDS, *released.names())
+
+
+def shipped() -> list[str]:
+    """Return the names of the networks that come with the package."""
+    return released.names()
 
 
 def module_of(name: str) -> str:
     """Return the module of the denoiser `name`, without loading it.
+
+    A shipped network's result also depends on its architecture and its weights: see
+    :func:`lowdose.denoisers.released.modules` and `released.files`.
 
     Raises
     ------
     UserError
         If there is no denoiser of that name.
     """
-    if name not in _KINDS:
-        near = difflib.get_close_matches(str(name), _KINDS, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UserError(f"There is no denoiser {name!r}{hint}; choose from {', '.join(_KINDS)}.")
-    return _KINDS[name][0]
+    if name in _KINDS:
+        return _KINDS[name][0]
+    if name in released.names():
+        return released.modules(name)[0]
+    near = difflib.get_close_matches(str(name), names(), n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UserError(f"There is no denoiser {name!r}{hint}; choose from {', '.join(names())}.")
 
 
 def kind(name: str) -> type[Denoiser]:
-    """Return the class behind `name` (raises as `module_of` does)."""
-    return getattr(importlib.import_module(module_of(name)), _KINDS[name][1])
+    """Return the class behind `name`, for tuning.
+
+    Raises
+    ------
+    UserError
+        As for `module_of`, and for a shipped network, which is no class of its own.
+    """
+    module = module_of(name)
+    if name not in _KINDS:
+        raise UserError(
+            f"{name} is a trained network and has nothing to tune; choose from {', '.join(_KINDS)}."
+        )
+    return getattr(importlib.import_module(module), _KINDS[name][1])
 
 
 def info(name: str) -> DenoiserInfo:
-    """Return what is known of the denoiser `name` (raises as `kind` does)."""
-    return kind(name).info
+    """Return what is known of the denoiser `name` (raises as `module_of` does)."""
+    module_of(name)
+    return kind(name).info if name in _KINDS else released.info(name)
 
 
 def create(name: str, **parameters: Any) -> Denoiser:
     """Return a denoiser with these parameters, the others at their defaults.
+
+    Parameters
+    ----------
+    name : str
+    **parameters
+        For a shipped network also the options of :func:`lowdose.denoisers.released.load`.
 
     Raises
     ------
     UserError
         If the name or a parameter is unknown, or a value out of range.
     """
+    module_of(name)
+    if name not in _KINDS:
+        return released.load(name, **parameters)
     return kind(name)(**parameters)

@@ -1,0 +1,91 @@
+"""The card of a network as a text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lowdose.sampling import REFERENCE_PIXEL_SIZE_NM, dose_e_per_px
+
+
+def describe(card: Mapping[str, Any]) -> str:
+    """Write the card of a trained network as Markdown.
+
+    Parameters
+    ----------
+    card : mapping
+        From :func:`lowdose.denoisers.cards.read_card`.  Beside what that needs, these are
+        shown where they are there: ``parameters``, ``receptive_field_nm``,
+        ``effective_field_px``, ``own_pixel_size_nm``, ``contrast_factor`` (low, high),
+        ``training_set`` (its ``name`` and ``contrast``), ``training_data_digest``, ``seed``,
+        ``licence``, and ``metrics``: a mapping from the name of a measure to its ``value`` and,
+        where known, ``low``, ``high`` (95 % interval), ``unit`` and ``frames`` (what it was
+        measured on).
+
+    Returns
+    -------
+    str
+        Heading, a table of what the network is, and one of its metrics if it has any.
+    """
+    pixel = card.get("own_pixel_size_nm")
+    rows = [
+        ("Architecture", _architecture(card["architecture"])),
+        ("Parameters", _shown(card, "parameters", "{:,}")),
+        ("Receptive field", _field(card)),
+        ("Effective field", _shown(card, "effective_field_px", "{:.0f} px (90 % of the gradient)")),
+        ("Own pixel size", None if pixel is None else f"{1000 * pixel:.3g} pm"),
+        ("Pixel sizes", _range([1000 * p for p in card["pixel_size_nm"]], "pm")),
+        ("Dose", _dose(card["dose_e_per_a2"], pixel or REFERENCE_PIXEL_SIZE_NM)),
+        ("Contrast", card.get("training_set", {}).get("contrast")),
+        ("Contrast factor", _range(card.get("contrast_factor"), "")),
+        ("Training set", card.get("training_set", {}).get("name")),
+        ("Training data (digest)", card.get("training_data_digest")),
+        ("Seed", _shown(card, "seed", "{}")),
+        ("Weights (SHA-256)", card["weights_sha256"]),
+        ("Licence", card.get("licence")),
+    ]
+    table = _table(("Property", "Value"), [row for row in rows if row[1] is not None])
+    parts = [f"# {card['name']}", table]
+    if card.get("metrics"):
+        measured = [(name, _value(m), m.get("frames", "")) for name, m in card["metrics"].items()]
+        parts += ["## Measured", _table(("Measure", "Value (95 % interval)", "On"), measured)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _architecture(spec: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{k} {v}" for k, v in spec.items() if k != "architecture")
+    return f"{spec['architecture']} ({rest})" if rest else spec["architecture"]
+
+
+def _field(card: Mapping[str, Any]) -> str:
+    if card["receptive_field_px"] is None:
+        return "the whole frame"
+    return f"{card['receptive_field_px']} px" + _shown(
+        card, "receptive_field_nm", " ({:.3g} nm)", ""
+    )
+
+
+def _dose(doses: list[float], pixel_size_nm: float) -> str:
+    shown = _range([dose_e_per_px(d, pixel_size_nm) for d in doses], "e/px")
+    return f"{_range(doses, 'e/Å²')} ({shown} at {1000 * pixel_size_nm:.3g} pm)"
+
+
+def _range(ends: list[float] | None, unit: str) -> str | None:
+    return None if ends is None else f"{ends[0]:.4g} to {ends[1]:.4g} {unit}".strip()
+
+
+def _shown(card: Mapping[str, Any], key: str, form: str, absent: str | None = None) -> str | None:
+    return absent if card.get(key) is None else form.format(card[key])
+
+
+def _value(measure: Mapping[str, Any]) -> str:
+    text = f"{measure['value']:.4g}"
+    if "low" in measure:
+        text += f" ({measure['low']:.4g} to {measure['high']:.4g})"
+    return f"{text} {measure.get('unit', '')}".strip()
+
+
+def _table(head: tuple[str, ...], rows: list[tuple]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
