@@ -1,4 +1,4 @@
-"""The training loop: resume is exact, the average and the rate are what they say, it learns."""
+"""The training loop: resume is exact, the average is what it says, minutes end it, it learns."""
 
 import math
 from types import SimpleNamespace
@@ -6,12 +6,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lowdose.runtime import UserError
 from lowdose.training import loop
-from lowdose.training.loop import learning_rate, train
+from lowdose.training.loop import train
+from lowdose.training.schedule import learning_rate
 
 SETTINGS = {
     "steps": 30,
+    "minutes": None,
+    "loss": "mse",
+    "clip": 1.0,
+    "compile": False,
+    "batch": 2,
+    "crop_px": 12,
     "learning_rate": 0.02,
     "warmup": 0.1,
     "weight_decay": 1e-4,
@@ -143,44 +149,6 @@ def test_a_broken_state_is_not_continued(tmp_path, content):
     assert equal(run(state)[0], run(tmp_path / "straight")[0])
 
 
-def test_a_loss_that_is_no_number_is_one_sentence_and_keeps_the_state(tmp_path):
-    state = tmp_path / "wide.white.seed0" / "state.safetensors"
-
-    def poisoned(step):
-        noisy, clean = batch(step)
-        return (noisy * math.nan if step == 17 else noisy), clean
-
-    with pytest.raises(UserError) as caught:
-        run(state, data=poisoned)
-    assert str(caught.value) == (
-        "The loss is nan at step 17 of wide.white.seed0; lower training.learning_rate and run "
-        "again (the last good state is kept)."
-    )
-    # The state that was kept is from before the bad step and leads to the right end.
-    weights, history = run(state, start=5)
-    straight = run(tmp_path / "straight")
-    assert equal(weights, straight[0])
-    assert history == straight[1]
-
-
-def test_the_rate_rises_linearly_and_falls_as_a_cosine():
-    settings = {"steps": 1000, "learning_rate": 2e-3, "warmup": 0.1}
-    assert learning_rate(0, settings) == pytest.approx(2e-5)
-    assert learning_rate(49, settings) == pytest.approx(1e-3)
-    assert learning_rate(99, settings) == pytest.approx(2e-3)
-    assert learning_rate(100, settings) == pytest.approx(2e-3)
-    # Half way through the cosine: the mean of the peak and of one hundredth of it.
-    assert learning_rate(550, settings) == pytest.approx(2e-3 * 0.505)
-    assert learning_rate(1000, settings) == pytest.approx(2e-5)
-    quarter = 0.01 + 0.99 * (2 + math.sqrt(2)) / 4
-    assert learning_rate(325, settings) == pytest.approx(2e-3 * quarter)
-
-
-def test_a_training_of_one_step_has_a_rate():
-    settings = {"steps": 1, "learning_rate": 1.0, "warmup": 0.05}
-    assert learning_rate(0, settings) == 1.0
-
-
 def test_the_result_is_the_running_average_of_the_weights(tmp_path):
     steps, decay = 25, 0.8
     made = network()
@@ -242,3 +210,92 @@ def test_seconds_add_up_over_the_pieces(tmp_path):
     history = train(network(), batch, SETTINGS, validate=validate, state_path=state,
                     fingerprint="one")  # fmt: skip
     assert history[-1]["seconds"] > before > history[0]["seconds"] > 0
+
+
+def test_minutes_replace_steps_and_the_rate_follows_the_clock(tmp_path):
+    # The clock moves by one second at each look, and a step without validation looks three times.
+    settings = SETTINGS | {"minutes": 2.0, "validate_every": 5, "save_every_s": 1e9}
+    reports = []
+    history = train(network(), batch, settings, validate=validate, state_path=tmp_path / "s",
+                    fingerprint="f", report=reports.append)  # fmt: skip
+    assert 120 <= history[-1]["seconds"] <= 126
+    assert history[-1]["step"] > 30
+    assert reports[-1]["progress"] == 1
+    assert reports[-1]["seconds_left"] == 0
+    middle = reports[len(reports) // 2]
+    assert middle["seconds_left"] == pytest.approx(120 - middle["seconds"], abs=2)
+    assert middle["progress"] == pytest.approx(middle["seconds"] / 120, abs=0.02)
+    for record in history:
+        # The clock holds whole seconds: the rate is that of one of the few before the record.
+        ago = [min(1, (record["seconds"] - back) / 120) for back in range(1, 7)]
+        rates = [learning_rate(share, settings) for share in ago]
+        assert min(abs(record["learning_rate"] / rate - 1) for rate in rates) < 1e-9
+
+
+def test_minutes_are_counted_over_the_pieces(tmp_path):
+    settings = SETTINGS | {"minutes": 2.0}
+    with pytest.raises(Interrupted):
+        run(tmp_path / "s", settings=settings, data=failing_at(batch, 20))
+    before = loop.saved.load(tmp_path / "s", "one")[1]
+    assert not before["finished"]
+    continued = []
+    history = train(network(), batch, settings, validate=validate, state_path=tmp_path / "s",
+                    fingerprint="one", resumed=continued.extend)  # fmt: skip
+    assert continued == before["history"] == history[: len(continued)]
+    assert 120 <= history[-1]["seconds"] <= 126
+    # A finished training is read, not continued, though the clock goes on.
+    again = train(network(), failing_at(batch, 0), settings, validate=validate,
+                  state_path=tmp_path / "s", fingerprint="one")  # fmt: skip
+    assert again == history
+
+
+def test_the_speed_and_the_time_left_are_those_of_this_piece(tmp_path):
+    # Three looks a step between validations, so that a step takes about three seconds.
+    shown = []
+    run(tmp_path / "s", settings=SETTINGS | {"save_every_s": 1e9}, report=shown.append)
+    assert [r["step"] for r in shown] == [10, 20, 30]
+    assert [r["progress"] for r in shown] == pytest.approx([1 / 3, 2 / 3, 1])
+    for record in shown:
+        assert record["steps_a_second"] == pytest.approx(1 / 3, rel=0.1)
+        left = (30 - record["step"]) / record["steps_a_second"]
+        assert record["seconds_left"] == pytest.approx(left, rel=0.01)
+
+
+def test_who_watches_is_told_between_the_validations(tmp_path):
+    seen = []
+    settings = SETTINGS | {"validate_every": 1000}
+    run(tmp_path / "s", settings=settings, progress=seen.append)
+    assert 5 < len(seen) < 30
+    assert {"step", "loss", "progress", "steps_a_second", "seconds_left"} == set(seen[0])
+    for record in seen:
+        assert record["progress"] == record["step"] / 30
+        left = (30 - record["step"]) / record["steps_a_second"]
+        assert record["seconds_left"] == pytest.approx(left, rel=0.01)
+
+
+def test_the_gradient_is_clipped_to_the_norm_of_the_settings(tmp_path):
+    # One step of one weight: AdamW's first moment is (1 - beta1) times the clipped gradient.
+    moments = {}
+    for clip in (1e-3, 1e3):
+        made = torch.nn.Conv2d(1, 1, 1, bias=False)
+        torch.nn.init.constant_(made.weight, 3.0)
+        settings = SETTINGS | {"clip": clip, "steps": 1}
+        train(made, lambda step: (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)), settings,
+              validate=lambda n: {}, state_path=tmp_path / f"{clip}", fingerprint="f")  # fmt: skip
+        moments[clip] = loop.saved.load(tmp_path / f"{clip}", "f")[0]["optimiser/0/exp_avg"].item()
+    assert moments[1e-3] == pytest.approx(0.1 * 1e-3, rel=1e-4)
+    assert moments[1e3] == pytest.approx(0.1 * 2 * (3 - 1), rel=1e-4)  # d/dw (w - 1)^2
+
+
+def test_the_loss_is_that_of_the_settings(tmp_path):
+    losses = {}
+    for loss in ("mse", "poisson"):
+        made = torch.nn.Conv2d(1, 1, 1, bias=False)
+        torch.nn.init.constant_(made.weight, 2.0)
+        history = train(
+            made, lambda step: (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)),
+            SETTINGS | {"loss": loss, "steps": 1}, validate=lambda n: {},
+            state_path=tmp_path / loss, fingerprint="f",
+        )  # fmt: skip
+        losses[loss] = history[0]["loss"]
+    assert losses == pytest.approx({"mse": 1.0, "poisson": 1 - math.log(2)})

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 HELP = "train one network of the sweep (resumes; ends as if it had not been interrupted)"
+CLASSES, VALIDATION = "classes.parquet", "validation.h5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,27 +16,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights (with --config)")
     parser.add_argument("--waves", type=Path, nargs="+", required=True, metavar="SHARD")
     parser.add_argument("--frames", type=Path, default=Path("results/frames"), metavar="FOLDER")
-    parser.add_argument("--work", type=Path, default=Path("results/work"), metavar="FOLDER")
+    parser.add_argument("--work", type=Path, default=Path("results/work"), metavar="FOLDER",
+                        help="where the state is kept while training")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--tensorboard", type=Path, metavar="FOLDER",
+                        help="also write the history as TensorBoard event files")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
     import json
     import shutil
+    import sys
 
     import torch
 
     from lowdose import seeds
     from lowdose.cli import log
+    from lowdose.cli._card import effective_field, operating_range
     from lowdose.data.training_data import renderer, validation
     from lowdose.denoisers import checkpoints
     from lowdose.denoisers.learned import apply
     from lowdose.denoisers.networks.build import build, parameter_count
     from lowdose.denoisers.networks.receptive_field import computed
     from lowdose.metrics import psnr
-    from lowdose.provenance import code_digest, digest, file_digest
+    from lowdose.provenance import code_digest, digest
     from lowdose.runtime import fix_torch, write_text
-    from lowdose.sampling import dose_e_per_a2
     from lowdose.stages import spec_from
     from lowdose.training.loop import train, use_bf16
 
@@ -48,19 +53,19 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     settings, training_set = spec["training"], spec["training_set"]
-    data_digest = digest(
-        [file_digest(path) for path in (*arguments.waves, arguments.frames / "classes.parquet")]
-    )
+    full_name = f"{spec['name']}.{training_set['name']}.seed{spec['seed']}"
+    events = _events(arguments.tensorboard, full_name)
+    data_digest = _digest_of_inputs(arguments.waves, arguments.frames)
     fingerprint = digest(
         [spec, data_digest, code_digest("lowdose.cli.train"), torch.__version__, arguments.threads]
     )
-    full_name = f"{spec['name']}.{training_set['name']}.seed{spec['seed']}"
     state = arguments.work / "training" / full_name / "state.safetensors"
-    data = renderer(spec, arguments.waves, arguments.frames / "classes.parquet")
+    data = renderer(spec, arguments.waves, arguments.frames / CLASSES)
     dose = spec["reference_dose_e_per_px"]
-    frames = validation(arguments.frames / "validation.h5", dose, spec["study_seed"])
+    frames = validation(arguments.frames / VALIDATION, dose, spec["study_seed"])
     network = build(spec["network"], seeds.torch_seed(spec["study_seed"], "weights", spec["seed"]))
     bf16 = use_bf16(settings["precision"])
+    watched = sys.stderr.isatty()
 
     def validate(candidate: torch.nn.Module) -> dict[str, float]:
         scores = [
@@ -70,38 +75,57 @@ def run(arguments: argparse.Namespace) -> None:
         ]  # fmt: skip
         return {"validation_psnr_db": round(sum(scores) / len(scores), 4)}
 
-    timing = []
+    def resumed(history: list[dict]) -> None:
+        log(f"continued after {_minutes(history[-1]['seconds'] if history else 0)} of training")
+        if events:
+            events.rewrite(history)
+
+    def progress(record: dict) -> None:
+        sys.stderr.write(f"\r{_outlook(record, settings)}, loss {record['loss']:.5f}\x1b[K")
+        sys.stderr.flush()
 
     def report(record: dict) -> None:
-        timing.append({"step": record["step"], "seconds": record["seconds"]})
-        log(
-            f"step {record['step']} of {record['steps']}, loss {record['loss']:.5f}, validation "
-            f"{record['validation_psnr_db']:.2f} dB, about {record['seconds_left']:.0f} s left"
-        )
+        if watched:
+            sys.stderr.write("\r\x1b[K")
+        log(f"{_outlook(record, settings)}, loss {record['loss']:.5f}, validation "
+            f"{record['validation_psnr_db']:.2f} dB")  # fmt: skip
+        if events:
+            events.add({k: record[k] for k in (
+                "step", "loss", "learning_rate", "validation_psnr_db", "seconds")})  # fmt: skip
 
     field = computed(network)
-    log(f"{spec['name']}: {parameter_count(network)} parameters, {field} px, "
+    seen = "the whole frame" if field is None else f"{field} px"
+    log(f"{spec['name']}: {parameter_count(network)} parameters, sees {seen}, "
         f"{len(data.images)} images")  # fmt: skip
-    history = train(
-        network,
-        data.batch,
-        settings,
-        validate=validate,
-        state_path=state,
-        fingerprint=fingerprint,
-        report=report,
-    )
+    try:
+        history = train(
+            network,
+            data.batch,
+            settings,
+            validate=validate,
+            state_path=state,
+            fingerprint=fingerprint,
+            report=report,
+            resumed=resumed,
+            progress=progress if watched else None,
+        )
+    except SystemExit:
+        log(f"stopped by SIGTERM; {state} is kept, run again to continue")
+        raise
     pixel = spec["camera"]["pixel_size_nm"]
-    jitter = training_set["scale_jitter"]
     card = {
         "name": spec["name"],
         "denoiser": full_name,
         "architecture": spec["network"],
         "parameters": parameter_count(network),
         "receptive_field_px": field,
-        "receptive_field_nm": round(field * pixel, 4),
-        "pixel_size_nm": [round(pixel * (1 + sign * jitter), 6) for sign in (-1, 1)],
-        "dose_e_per_a2": [round(dose_e_per_a2(d, pixel), 3) for d in training_set["dose_e_per_px"]],
+        "receptive_field_nm": None if field is None else round(field * pixel, 4),
+        "effective_field_px": effective_field(
+            network,
+            [noisy for noisy, _ in frames],
+            seeds.rng(spec["study_seed"], "effective field"),
+        ),
+        **operating_range(spec["camera"], training_set),
         "training_set": training_set,
         "training": settings,
         "training_data_digest": data_digest,
@@ -121,4 +145,43 @@ def run(arguments: argparse.Namespace) -> None:
         write_text(output / f"{name}.jsonl", lines)
     checkpoints.save(output, network, card)
     shutil.rmtree(state.parent, ignore_errors=True)
+    if events:
+        events.close()
     log(f"validation {card['validation_psnr_db']:.2f} dB: {output}")
+
+
+def _events(folder: Path | None, name: str):
+    """Return the writer of TensorBoard files, None if none are asked for."""
+    if folder is None:
+        return None
+    import importlib
+
+    # By name: what writes a copy of the history is no part of what a network depends on.
+    return importlib.import_module("lowdose.training.events").Events(folder / name)
+
+
+def _digest_of_inputs(waves: list[Path], frames: Path) -> str:
+    from lowdose.provenance import digest, file_digest
+    from lowdose.runtime import UserError
+
+    stages = {**dict.fromkeys(waves, "simulate"), frames / CLASSES: "frames"}
+    for path, stage in {**stages, frames / VALIDATION: "frames"}.items():
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; run the stage `{stage}` first.")
+    return digest([file_digest(path) for path in stages])
+
+
+def _outlook(record: dict, settings: dict) -> str:
+    """Return e.g. "step 400 of 2200, 4.1 steps/s, 7.3 min left"."""
+    if settings["minutes"] is None:
+        share = f"of {settings['steps']}"
+    else:
+        share = f"at {100 * record['progress']:.0f} % of {settings['minutes']:g} min"
+    return (
+        f"step {record['step']} {share}, {record['steps_a_second']:.3g} steps/s, "
+        f"{_minutes(record['seconds_left'])} left"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

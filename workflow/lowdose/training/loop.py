@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from lowdose.runtime import UserError, has_bf16
+from lowdose.runtime import has_bf16
 from lowdose.training import state as saved
+from lowdose.training.averaging import AveragedWeights
+from lowdose.training.failures import check_finite, named_compilation, named_out_of_memory
+from lowdose.training.interruption import Interruption
+from lowdose.training.losses import LOSSES
+from lowdose.training.schedule import Budget, learning_rate
 
 Batch = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+Listener = Callable[[dict], None]
+PROGRESS_EVERY_S = 1.0
+
+
+@dataclass
+class Place:
+    """How far a training has come: what its state holds beside the tensors."""
+
+    step: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    history: list[dict] = field(default_factory=list)
+    loss_sum: float = 0.0  # of the steps since the last validation
+    loss_count: int = 0
 
 
 def train(
@@ -24,20 +44,22 @@ def train(
     validate: Callable[[nn.Module], Mapping[str, float]],
     state_path: Path,
     fingerprint: str,
-    report: Callable[[dict], None] = lambda record: None,
+    report: Listener = lambda record: None,
+    resumed: Callable[[list[dict]], None] = lambda history: None,
+    progress: Listener | None = None,
 ) -> list[dict]:
     """Train a network; continue where an earlier call of the same fingerprint stopped.
 
-    The loss is the mean squared error against the expectation relative to vacuum.  A step's
-    batch depends on the step's number alone, so that a resumed training ends bit-identical to
-    an uninterrupted one (same machine, same number of threads).
+    A step's batch depends on the step's number alone, so that a resumed training ends
+    bit-identical to an uninterrupted one (same machine, same number of threads).  That holds for
+    a budget in steps; with one in minutes the learning rate follows the clock.
 
     Parameters
     ----------
     network : torch.nn.Module
         Trained in place; on return it holds the averaged weights, in evaluation mode.
     batch : callable
-        Step number -> (input, target), tensors (n, 1, y, x).
+        Step number -> (input, target), tensors (n, 1, y, x), vacuum = 1.
     settings : mapping
         Section ``training`` of the configuration.
     validate : callable
@@ -47,7 +69,13 @@ def train(
     fingerprint : str
         Of specification, code and data: a state with another one is ignored.
     report : callable
-        Receives each record of the history, for progress.
+        Receives each record of the history, with ``progress`` (0 to 1), ``steps_a_second`` and
+        ``seconds_left``.
+    resumed : callable
+        Receives the records of earlier pieces, before the first step, if there is a state.
+    progress : callable, optional
+        Receives ``step, loss, progress, steps_a_second, seconds_left`` about once a second: for
+        a person who watches.
 
     Returns
     -------
@@ -58,80 +86,78 @@ def train(
     Raises
     ------
     UserError
-        If the loss is not finite; the last good state is kept.
+        If loss or gradient is not finite, the memory or the disk is full, or the network
+        cannot be compiled; the last good state is kept.
+    KeyboardInterrupt, SystemExit
+        After Ctrl-C or SIGTERM (exit code 143), once the state is saved.
     """
-    steps, decay = settings["steps"], settings["average"]
+    name = state_path.parent.name
+    budget = Budget(settings["steps"], settings["minutes"])
+    loss_of = LOSSES[settings["loss"]]
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
     )
-    averaged = {k: v.detach().clone() for k, v in network.state_dict().items()}
-    start, history, spent = 0, [], 0.0
+    average = AveragedWeights(network, settings["average"])
+    place = Place()
     if (found := saved.load(state_path, fingerprint)) is not None:
-        start, history, spent = _restore(found, network, optimiser, averaged)
+        saved.restore(found[0], network, optimiser, average)
+        place = Place(**found[1])
+        resumed(place.history)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(settings["precision"]))
-    begun = last_save = time.monotonic()
-    running, counted = 0.0, 0
-
-    def keep(step: int) -> None:
-        values = {"step": step, "history": history, "seconds": spent + time.monotonic() - begun}
-        values["loss"] = [running, counted]
-        saved.save(state_path, fingerprint, _tensors(network, optimiser, averaged), values)
-
-    if found is not None:
-        running, counted = found[1]["loss"]
+    forward, compiling = network, contextlib.nullcontext
+    if settings["compile"]:
+        # The compiled one shares the weights; validations, of other sizes, run uncompiled.
+        forward, compiling = torch.compile(network), named_compilation
+    clock = _Clock(place)
+    last_save = last_shown = time.monotonic()
     network.train()
-    for step in range(start, steps):
-        rate = learning_rate(step, settings)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        noisy, clean = batch(step)
-        with autocast:
-            output = network(noisy.contiguous(memory_format=torch.channels_last))
-        loss = nn.functional.mse_loss(output.float(), clean)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise UserError(
-                f"The loss is {value} at step {step} of {state_path.parent.name}; lower "
-                "training.learning_rate and run again (the last good state is kept)."
-            )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        # Early on the average follows the weights, later it smooths them.
-        weight = min(decay, (step + 1) / (step + 10))
-        _average(averaged, network, weight)
-        running, counted = running + value, counted + 1
-        done = step + 1
-        if done % settings["validate_every"] == 0 or done == steps:
-            metrics = _with_weights(network, averaged, validate)
-            seconds = spent + time.monotonic() - begun
-            record = {
-                "step": done,
-                "loss": running / counted,
-                "learning_rate": rate,
-                **metrics,
-                "seconds": round(seconds, 1),
-            }
-            history.append(record)
-            report({**record, "steps": steps, "seconds_left": _left(seconds, done, steps)})
-            running, counted = 0.0, 0
-        if time.monotonic() - last_save > settings["save_every_s"] or done == steps:
-            keep(done)
-            last_save = time.monotonic()
-    network.load_state_dict(averaged)
+    with Interruption() as interruption:
+        while not place.finished:
+            step = place.step
+            # The middle of the step stands for all of it.
+            rate = learning_rate(budget.progress(step + 0.5, clock.seconds()), settings)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            with named_out_of_memory(step, name, settings):
+                noisy, clean = batch(step)
+                with autocast, compiling():
+                    output = forward(noisy.contiguous(memory_format=torch.channels_last))
+                loss = loss_of(output.float(), clean)
+                value = loss.item()
+                check_finite("loss", value, step, name)
+                optimiser.zero_grad(set_to_none=True)
+                with compiling():
+                    loss.backward()
+                norm = nn.utils.clip_grad_norm_(network.parameters(), settings["clip"])
+                check_finite("gradient", norm.item(), step, name)
+                optimiser.step()
+            average.update(step)
+            place.step += 1
+            place.loss_sum, place.loss_count = place.loss_sum + value, place.loss_count + 1
+            place.finished = budget.progress(place.step, clock.seconds()) >= 1
+            if place.step % settings["validate_every"] == 0 or place.finished:
+                record = {"step": place.step, "loss": place.loss_sum / place.loss_count,
+                          "learning_rate": rate}  # fmt: skip
+                with average.shown():
+                    record |= validate(network)
+                record["seconds"] = round(clock.seconds(), 1)
+                place.history.append(record)
+                place.loss_sum, place.loss_count = 0.0, 0
+                report({**record, **clock.outlook(budget)})
+            elif progress is not None and time.monotonic() - last_shown > PROGRESS_EVERY_S:
+                progress({"step": place.step, "loss": value, **clock.outlook(budget)})
+                last_shown = time.monotonic()
+            stopped = interruption.received is not None
+            if stopped or place.finished or time.monotonic() - last_save > settings["save_every_s"]:
+                place.seconds = clock.seconds()
+                tensors = saved.collect(network, optimiser, average)
+                saved.save(state_path, fingerprint, tensors, asdict(place))
+                last_save = time.monotonic()
+            if stopped:
+                interruption.leave()
+    network.load_state_dict(average.values)
     network.eval()
-    return history
-
-
-def learning_rate(step: int, settings: Mapping) -> float:
-    """Return the rate of a step: linear warm-up, then a cosine down to one hundredth."""
-    steps, peak = settings["steps"], settings["learning_rate"]
-    warmup = max(1, round(settings["warmup"] * steps))
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return place.history
 
 
 def use_bf16(precision: str) -> bool:
@@ -141,59 +167,21 @@ def use_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def _left(seconds: float, done: int, steps: int) -> float:
-    return seconds / done * (steps - done)
+class _Clock:
+    """Time spent training over all pieces [s], and the speed of this piece."""
 
+    def __init__(self, place: Place) -> None:
+        self.place, self.before, self.first = place, place.seconds, place.step
+        self.begun = time.monotonic()
 
-@torch.no_grad()
-def _average(averaged: dict[str, torch.Tensor], network: nn.Module, weight: float) -> None:
-    names = list(averaged)
-    current = network.state_dict()
-    torch._foreach_lerp_([averaged[n] for n in names], [current[n] for n in names], 1 - weight)
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.begun
 
-
-def _with_weights(
-    network: nn.Module,
-    weights: dict[str, torch.Tensor],
-    function: Callable[[nn.Module], Mapping[str, float]],
-) -> dict[str, float]:
-    current = {k: v.clone() for k, v in network.state_dict().items()}
-    network.load_state_dict(weights)
-    network.eval()
-    try:
-        return dict(function(network))
-    finally:
-        network.load_state_dict(current)
-        network.train()
-
-
-def _tensors(
-    network: nn.Module, optimiser: torch.optim.Optimizer, averaged: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    tensors = {f"network/{k}": v for k, v in network.state_dict().items()}
-    tensors |= {f"average/{k}": v for k, v in averaged.items()}
-    for index, slots in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{index}/{k}": torch.as_tensor(v) for k, v in slots.items()}
-    return tensors
-
-
-def _restore(
-    found: tuple[dict[str, torch.Tensor], dict],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    averaged: dict[str, torch.Tensor],
-) -> tuple[int, list[dict], float]:
-    tensors, values = found
-    network.load_state_dict(
-        {k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")}
-    )
-    for key in averaged:
-        averaged[key].copy_(tensors[f"average/{key}"])
-    state = optimiser.state_dict()
-    state["state"] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser/"):
-            _, index, slot = key.split("/")
-            state["state"].setdefault(int(index), {})[slot] = value
-    optimiser.load_state_dict(state)
-    return values["step"], values["history"], values["seconds"]
+    def outlook(self, budget: Budget) -> dict[str, float]:
+        step, seconds = self.place.step, self.seconds()
+        speed = (step - self.first) / max(seconds - self.before, 1e-9)
+        return {
+            "progress": budget.progress(step, seconds),
+            "steps_a_second": round(speed, 3),
+            "seconds_left": budget.seconds_left(step, seconds, speed),
+        }

@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from lowdose.runtime import atomic_path
+from lowdose.runtime import UserError, atomic_path
+from lowdose.training.averaging import AveragedWeights
 
 
 def save(path: Path, fingerprint: str, tensors: dict[str, torch.Tensor], values: dict) -> None:
-    """Write tensors and JSON values with the fingerprint of what they belong to."""
+    """Write tensors and JSON values with the fingerprint of what they belong to.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or the folder cannot be written; an earlier state stays as it is.
+    """
     metadata = {"fingerprint": fingerprint, "values": json.dumps(values)}
-    with atomic_path(path) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
+    whole = {k: v.contiguous() for k, v in tensors.items()}
+    try:
+        with atomic_path(path) as temporary:
+            try:
+                save_file(whole, temporary, metadata)
+            except SafetensorError as error:
+                raise _file_error(error) from error
+    except OSError as error:
+        raise UserError(
+            f"The training state cannot be written to {path.parent} ({error.strerror}); make room "
+            "or name another folder with --work, and run again."
+        ) from error
+
+
+def _file_error(error: SafetensorError) -> Exception:
+    """Return the OSError that safetensors tells only in words, else the error itself."""
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return error
 
 
 def load(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tensor], dict] | None:
@@ -36,3 +63,35 @@ def load(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tensor], dict] |
             return tensors, json.loads(metadata["values"])
     except (SafetensorError, OSError, json.JSONDecodeError):
         return None
+
+
+def collect(
+    network: nn.Module, optimiser: torch.optim.Optimizer, average: AveragedWeights
+) -> dict[str, torch.Tensor]:
+    """Return all tensors that a training consists of, by name."""
+    tensors = {f"network/{k}": v for k, v in network.state_dict().items()}
+    tensors |= {f"average/{k}": v for k, v in average.values.items()}
+    for index, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{k}": torch.as_tensor(v) for k, v in slots.items()}
+    return tensors
+
+
+def restore(
+    tensors: dict[str, torch.Tensor],
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: AveragedWeights,
+) -> None:
+    """Put the tensors of `collect` back to where they came from."""
+    network.load_state_dict(
+        {k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")}
+    )
+    for key, value in average.values.items():
+        value.copy_(tensors[f"average/{key}"])
+    state = optimiser.state_dict()
+    state["state"] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser/"):
+            _, index, slot = key.split("/")
+            state["state"].setdefault(int(index), {})[slot] = value
+    optimiser.load_state_dict(state)
