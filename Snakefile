@@ -17,8 +17,9 @@ PACKAGE = str(Path(workflow.current_basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 
 from lowdose.cli import refuse
+from lowdose.denoisers import released
 from lowdose.runtime import UserError
-from lowdose.stages import REFERENCES, study_of
+from lowdose.stages import study_of
 
 try:
     study = study_of(config)

@@ -29,7 +29,8 @@ UNKNOWN = {
     ),
     "not of this architecture": (
         {"networks": {"deep": {"spec": {**DNCNN["spec"], "widths": [3]}}}},
-        "'networks.deep.spec.widths'; known keys: architecture, channels, layers, stem.",
+        "'networks.deep.spec.widths'; known keys: architecture, bias_free, channels, layers, norm, "
+        "stem.",
     ),
     "name of a network": (
         {"networks": {"dncnn": {"spec": {**DNCNN["spec"], "layer": 3}}}},
@@ -79,7 +80,8 @@ WRONG = {
     ),
     "architecture": (
         {"networks": {"a": {"spec": {"architecture": "transformer"}}}},
-        "at networks.a.spec.architecture (it is 'transformer'): choose from 'dncnn', 'unet'",
+        "at networks.a.spec.architecture (it is 'transformer'): choose from 'dncnn', 'durr', "
+        "'paper-unet', 'unet', 'resunet'",
     ),
     "steps": (
         {"networks": {"wide": {"training": {"steps": 0}}}},

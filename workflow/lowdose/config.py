@@ -12,17 +12,15 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from lowdose.config_networks import NetworkSpec, crop_problem
+from lowdose.config_networks import crop_problem
+from lowdose.config_training import Network, Training, TrainingSet
 from lowdose.config_world import (
     Camera,
     Contrast,
-    Defect,
-    Family,
     Name,
     NotNegative,
     Optics,
     Positive,
-    Range,
     Simulation,
     Strict,
     Structures,
@@ -98,67 +96,6 @@ class Shifted(Strict):
     )
 
 
-class TrainingSet(Strict):
-    """Which models, optics and doses a network is shown."""
-
-    contrast: Contrast = Field("white", description="contrast class")
-    families: list[Family] | None = Field(None, description="families (default: all)")
-    defects: list[Defect] | None = Field(None, description="defects (default: all)")
-    layers: list[int] | None = Field(None, description="support thicknesses (default: all)")
-    largest_tilt_deg: NotNegative | None = Field(None, description="largest tilt (default: any)")
-    c1_nm: Range = Field((0.0, 20.0), description="range of C1 [nm]")
-    c1_jitter_nm: NotNegative = Field(0.5, description="uniform jitter of C1 [nm]")
-    dose_e_per_px: tuple[Positive, Positive] = Field(
-        (0.45, 0.45), description="range of the dose, log-uniform [e/pixel in vacuum]"
-    )
-    contrast_factor_jitter: Annotated[float, Field(ge=0, lt=0.9)] = Field(
-        0.15, description="relative range of the contrast factor, uniform"
-    )
-    rotation_deg: Annotated[float, Field(ge=0, le=180)] = Field(
-        180.0, description="largest rotation of a crop, either way [degrees]"
-    )
-    scale_jitter: Annotated[float, Field(ge=0, lt=0.5)] = Field(
-        0.05, description="relative range of the pixel size, uniform"
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> TrainingSet:
-        if self.dose_e_per_px[0] > self.dose_e_per_px[1] or self.c1_nm[0] > self.c1_nm[1]:
-            raise ValueError("ranges (dose_e_per_px, c1_nm) must have the smaller value first")
-        return self
-
-
-class Training(Strict):
-    """How a network is trained; a network may override each key under `training`."""
-
-    steps: int = Field(600, ge=1, description="optimiser steps")
-    batch: int = Field(4, ge=1, le=256, description="crops a step")
-    crop_px: int = Field(256, ge=16, le=2048, description="side of a training crop [pixels]")
-    learning_rate: Positive = Field(2e-3, description="peak learning rate (AdamW)")
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.05, description="share of the steps with rising learning rate; then a cosine"
-    )
-    weight_decay: NotNegative = Field(1e-4, description="AdamW weight decay")
-    average: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.99, description="decay of the running average of the weights (0: none)"
-    )
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 where the processor computes it, else fp32"
-    )
-    save_every_s: Positive = Field(20.0, description="seconds between saved states")
-    validate_every: int = Field(100, ge=1, description="steps between validations")
-    pool: int = Field(48, ge=1, description="rendered images from which crops are drawn")
-
-
-class Network(Strict):
-    """One network of the sweep."""
-
-    spec: NetworkSpec = Field(discriminator="architecture", description="architecture")
-    training: dict[str, float | int | str] = Field(
-        {}, description="keys of `training` that differ for this network"
-    )
-
-
 class SweepEntry(Strict):
     """Networks x training sets x seeds that become trainings."""
 
@@ -195,6 +132,9 @@ class Config(Strict):
     sweep: list[SweepEntry] = Field(min_length=1, description="what is trained")
     baselines: dict[Name, dict[str, float | int | str]] = Field(
         description="classical denoisers of the registry, each with parameters that are not tuned"
+    )
+    shipped: list[Name] = Field(
+        [], description="networks that come with the package, evaluated beside the others"
     )
     tuning_trials: int = Field(12, ge=1, description="trials of a baseline's tuning")
     evaluation: Evaluation = Evaluation()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Range = tuple[float, float]
+PositiveRange = tuple[Positive, Positive]
 Family = Literal["PtNp1", "PtNp2", "PtNp3", "PtNp4"]
 Defect = Literal["D0", "D1", "D2", "Dh", "Ds"]
 Contrast = Literal["white", "black", "intermediate", "all"]

@@ -91,18 +91,31 @@ def resample_counts(
         if not (math.isfinite(value) and value > 0):
             raise UserError(f"{name} is {value}; give a pixel size in nm above 0.")
     ratio = target_nm / pixel_size_nm
-    down = _overlaps(counts.shape[-2], ratio)
-    across = _overlaps(counts.shape[-1], ratio)
+    down = overlaps(counts.shape[-2], ratio)
+    across = overlaps(counts.shape[-1], ratio)
     resampled = down @ np.asarray(counts, dtype=np.float64) @ across.T
     noise_factor = float(_variance_over_mean(down) * _variance_over_mean(across))
     return resampled.astype(np.float32), noise_factor
 
 
-def _overlaps(size: int, ratio: float) -> np.ndarray:
-    """Return the (new, old) matrix of the length that new pixel i shares with old pixel j.
+def overlaps(size: int, ratio: float) -> np.ndarray:
+    """Return what part of each old pixel a new pixel gathers, along one axis.
 
-    Lengths in old pixels.  The first and the last new pixel may reach past the frame by less
-    than half their width; what is missing there is taken to be as bright as the rest of them.
+    The first and the last new pixel may reach past the frame by less than half their width;
+    what is missing there is taken to be as bright as the rest of them.
+
+    Parameters
+    ----------
+    size : int
+        Old pixels.
+    ratio : float
+        New pixel size over old pixel size.
+
+    Returns
+    -------
+    array (new, old)
+        Lengths shared by new pixel i and old pixel j, in old pixels; each row adds up to
+        `ratio`.
     """
     number = math.floor((size - 1) / ratio + 1e-9) + 1
     centres = ratio * np.arange(number)[:, None]

@@ -14,7 +14,7 @@ from typing import Any
 from lowdose import config as configuration
 from lowdose import environments
 from lowdose.config_networks import ARCHITECTURES, field_estimate
-from lowdose.denoisers import registry
+from lowdose.denoisers import registry, released
 from lowdose.provenance import canonical_json, code_digest
 from lowdose.runtime import UserError
 from lowdose.structures import plan
@@ -49,6 +49,13 @@ class Study:
     def __init__(self, config: configuration.Config) -> None:
         for name in config.baselines:
             registry.module_of(name)  # names the nearest one if there is none
+            if name in released.names():
+                raise UserError(
+                    f"baselines names {name}, a network that comes with the package and has "
+                    "nothing to tune; name it under `shipped`."
+                )
+        for name in config.shipped:
+            released.folder(name)
         self.config = config
         self.values = config.model_dump(mode="json")
 
@@ -71,7 +78,11 @@ class Study:
 
     def denoisers(self) -> list[str]:
         """Everything that is evaluated, in the order of the tables."""
-        return [*REFERENCES, *self.config.baselines, *self.networks()]
+        return [*REFERENCES, *self.config.baselines, *self.config.shipped, *self.networks()]
+
+    def ready(self) -> list[str]:
+        """Denoisers that can be evaluated at once: neither tuned nor trained by the study."""
+        return [*REFERENCES, *self.config.shipped]
 
     def widest(self) -> str:
         """The trained network with the largest receptive field, first seed."""
@@ -110,6 +121,8 @@ class Study:
 
     def modules_of(self, denoiser: str) -> list[str]:
         """Return the modules that a denoiser's result depends on, loaded by name."""
+        if denoiser in self.config.shipped:
+            return released.modules(denoiser)
         if "." not in denoiser:
             return [registry.module_of(denoiser)]
         spec = self.config.networks[denoiser.split(".")[0]].spec
@@ -208,6 +221,7 @@ class Study:
         return {
             "denoisers": self.denoisers(),
             "baselines": list(self.config.baselines),
+            "shipped": list(self.config.shipped),
             "networks": self.networks(),
             "widest": self.widest(),
             "study": self.config.study,
@@ -248,6 +262,7 @@ class Study:
             "figure": figure,
             "denoisers": self.denoisers(),
             "baselines": list(self.config.baselines),
+            "shipped": list(self.config.shipped),
             "networks": self.networks(),
             "widest": self.widest(),
             "study": self.config.study,

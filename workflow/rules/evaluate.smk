@@ -24,21 +24,25 @@ rule evaluate:
         "python -m lowdose --threads {threads} evaluate --spec {params.spec:q} 2> {log:q}"
 
 
-# Floor, ceiling and the counts themselves: nothing to tune, one job for all.
-use rule evaluate as evaluate_references with:
+# Floor, ceiling, the counts themselves and the networks of the package: one job for all.
+use rule evaluate as evaluate_ready with:
     input:
+        networks=[str(path) for name in study.config.shipped for path in released.files(name)],
         frames=["results/frames/validation.h5", "results/frames/test.h5"],
     output:
-        expand("results/evaluation/{name}/frames.parquet", name=REFERENCES),
-        expand("results/evaluation/{name}/columns.parquet", name=REFERENCES),
-        expand("results/evaluation/{name}/images.h5", name=REFERENCES),
+        expand("results/evaluation/{name}/frames.parquet", name=study.ready()),
+        expand("results/evaluation/{name}/columns.parquet", name=study.ready()),
+        expand("results/evaluation/{name}/images.h5", name=study.ready()),
     log:
-        "results/logs/evaluate/references.log",
+        "results/logs/evaluate/ready.log",
     benchmark:
-        "results/logs/evaluate/references.jsonl"
+        "results/logs/evaluate/ready.jsonl"
     params:
-        spec=study.spec_of("evaluate", denoisers=list(REFERENCES)),
-        code=study.code_of("evaluate", *study.modules_of("raw")),
+        spec=study.spec_of("evaluate", denoisers=study.ready()),
+        code=study.code_of(
+            "evaluate",
+            *sorted({m for name in ["raw", *study.config.shipped] for m in study.modules_of(name)}),
+        ),
         libraries=study.libraries_of("evaluate"),
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lowdose.data.augmentation import Augmentation
 from lowdose.data.renderer import TrainingRenderer
 from lowdose.imaging.camera import PixelGrid, blur, detected
 from lowdose.imaging.optics import WaveOptics
@@ -42,7 +43,8 @@ def make(phase_wave, cell_nm, optics, camera):
 
     def build(training_set, kind=TrainingRenderer, *, images=((0, 8.0),), **options):
         settings = {"crop_px": 48, "batch": 3, "pool": 4, "seed": 9, **options}
-        return kind(spectra, np.array(images), lens, camera, training_set, REGION_NM, **settings)
+        augmentation = Augmentation(optics, camera, training_set)
+        return kind(spectra, np.array(images), lens, augmentation, REGION_NM, **settings)
 
     return build
 
@@ -107,7 +109,7 @@ def test_noise_has_the_mean_and_the_variance_of_counts(make):
 def test_dark_counts_are_noise_without_bias(make, camera):
     renderer = make({**LIVELY, "dose_e_per_px": (0.45, 0.45)}, batch=8, crop_px=64)
     clean_before = renderer.batch(0)[1]
-    renderer.camera = {**camera, "dark_e_per_px": 0.3}
+    renderer.augmentation.camera = {**camera, "dark_e_per_px": 0.3}
     pairs = [renderer.batch(step) for step in range(12)]
     assert torch.equal(pairs[0][1], clean_before)
     noisy, clean = (torch.cat([p[i] for p in pairs]).double().numpy() for i in (0, 1))

@@ -51,32 +51,54 @@ def freeze(
         classes["split"] = split_images(len(classes), spec["seed"])
     counts = classes["contrast"].value_counts().to_dict()
     log(f"{len(classes)} images: {counts}")
-    imaging = {key: spec[key] for key in ("optics", "camera", "energy_kev")}
-    chosen = {
-        split: choose(classes, split, frames["contrast"], frames["frames_per_shape"])
-        for split in ("validation", "test")
-    }
-    wanted = {model for pairs in chosen.values() for model, _ in pairs}
+    for split in ("validation", "test"):
+        freeze_split(spec, classes, columns, waves, split, output / f"{split}.h5", log)
+    with atomic_path(output / "classes.parquet") as path:
+        classes.to_parquet(path, index=False)
+
+
+def freeze_split(
+    spec: Mapping,
+    classes: pd.DataFrame,
+    columns: pd.DataFrame,
+    waves: Sequence[Path],
+    split: str,
+    output: Path,
+    log: Callable[[str], None],
+) -> None:
+    """Choose, render and write the evaluation frames of one split.
+
+    Parameters
+    ----------
+    spec : mapping
+        ``frames``, ``optics``, ``camera``, ``energy_kev``, ``seed``.
+    classes, columns : DataFrame
+        ``classes.parquet`` and ``columns.parquet``.
+    waves : sequence of Path
+    split : str
+    output : Path
+        The ``.h5`` file.
+    log : callable
+    """
+    frames, imaging = spec["frames"], {k: spec[k] for k in ("optics", "camera", "energy_kev")}
+    chosen = choose(classes, split, frames["contrast"], frames["frames_per_shape"])
+    wanted = {model for model, _ in chosen}
     found = {row["model_id"]: (row, wave) for row, wave in read_waves(waves, wanted)}
     of_model = dict(list(columns[columns["model_id"].isin(wanted)].groupby("model_id")))
     label = classes.set_index(["model_id", "c1_nm"])["contrast"]
     renderer: ImageRenderer | None = None
-    for split, pairs in chosen.items():
-        images = []
-        for model, c1 in pairs:
-            row, wave = found[model]
-            cell = row["cell_y_nm"], row["cell_x_nm"]
-            if renderer is None or renderer.lens.cell_nm != cell:
-                renderer = frame_renderer(cell, imaging)
-            attributes = {**row, "c1_nm": c1, "contrast": label[model, c1]}
-            image = renderer.image(renderer.lens.spectrum(wave), c1)
-            images.append((attributes, image, of_model[model]))
-        digest = write_frames(
-            output / f"{split}.h5", split, images, imaging, frames["doses_e_per_px"], spec["seed"]
-        )
-        log(f"{len(images)} {split} frames, digest {digest[:12]}")
-    with atomic_path(output / "classes.parquet") as path:
-        classes.to_parquet(path, index=False)
+    images = []
+    for model, c1 in chosen:
+        row, wave = found[model]
+        cell = row["cell_y_nm"], row["cell_x_nm"]
+        if renderer is None or renderer.lens.cell_nm != cell:
+            renderer = frame_renderer(cell, imaging)
+        attributes = {**row, "c1_nm": c1, "contrast": label[model, c1]}
+        image = renderer.image(renderer.lens.spectrum(wave), c1)
+        images.append((attributes, image, of_model[model]))
+    doses = frames["doses_e_per_px"]
+    digest = write_frames(output, split, images, imaging, doses, spec["seed"])
+    log(f"{len(images)} {split} frames, digest {digest[:12]}")
 
 
 def classify(

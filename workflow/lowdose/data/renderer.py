@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from lowdose import seeds
+from lowdose.data.augmentation import Augmentation, Conditions, resampled_counts
 from lowdose.imaging.camera import blur, detected
 from lowdose.imaging.optics import WaveOptics
 from lowdose.imaging.resampling import sample_periodic, spline_coefficients
@@ -28,11 +29,9 @@ class TrainingRenderer:
     images : array (n, 2)
         Allowed (index of the spectrum, C1 in nm).
     optics : WaveOptics
-        Lens and cell.
-    camera : mapping
-        Section ``camera`` of the configuration.
-    training_set : mapping
-        One entry of ``training_sets`` (dose range, jitters, rotation).
+        Lens and cell; its band holds that of every lens which is drawn.
+    augmentation : Augmentation
+        Lens, camera, dose and geometry of the crops.
     region_nm : (float, float)
         Upper and lower limit of the frames in the cell [nm]; crops stay inside.
     crop_px, batch, pool : int
@@ -46,8 +45,7 @@ class TrainingRenderer:
         spectra: Sequence[torch.Tensor],
         images: np.ndarray,
         optics: WaveOptics,
-        camera: Mapping,
-        training_set: Mapping,
+        augmentation: Augmentation,
         region_nm: tuple[float, float],
         *,
         crop_px: int,
@@ -56,20 +54,19 @@ class TrainingRenderer:
         seed: int,
     ) -> None:
         self.spectra, self.images, self.optics = spectra, images, optics
-        self.camera, self.training_set, self.region_nm = camera, training_set, region_nm
+        self.augmentation, self.region_nm = augmentation, region_nm
         self.crop_px, self.batch_size, self.pool_size, self.seed = crop_px, batch, pool, seed
         self._pool: dict[int, torch.Tensor] = {}
-        self._blur = blur(optics.grid, optics.cell_nm, camera, camera["pixel_size_nm"])
+        self._blurs: dict[tuple, torch.Tensor] = {}
 
     def image(self, number: int) -> torch.Tensor:
         """Render image `number`: (y, x) over the cell, as `spline_coefficients`."""
         rng = seeds.rng(self.seed, "render", number)
         wave, c1 = self.images[rng.integers(len(self.images))]
-        c1 += self.training_set["c1_jitter_nm"] * rng.uniform(-1, 1)
-        factor = self.training_set["contrast_factor_jitter"] * rng.uniform(-1, 1)
-        contrast = self.camera["contrast_factor"] * (1 + factor)
-        image = self.optics.intensity(self.spectra[int(wave)], c1)
-        return spline_coefficients(detected(image, self._blur, contrast))
+        drawn = self.augmentation.conditions(c1, rng)
+        image = self.optics.intensity(self.spectra[int(wave)], drawn.c1_nm, drawn.optics)
+        factor = drawn.camera["contrast_factor"]
+        return spline_coefficients(detected(image, self._blur(drawn), factor))
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the noisy and the clean crops of a step.
@@ -78,7 +75,7 @@ class TrainingRenderer:
         -------
         noisy, clean : tensor (batch, 1, crop, crop), float32
             Counts over dose, the mean of the dark counts subtracted, and the expectation;
-            vacuum = 1 in both.
+            vacuum = 1 in both, but for the jitter of the level.
         """
         window = range(step, step + self.pool_size)
         self._pool = {n: self._pool[n] for n in window if n in self._pool}
@@ -87,31 +84,55 @@ class TrainingRenderer:
                 self._pool[number] = self.image(number)
         rng = seeds.rng(self.seed, "crop", step)
         chosen = rng.integers(self.pool_size, size=self.batch_size)
-        clean = torch.cat([self._crop(self._pool[window[i]], rng) for i in chosen])
-        low, high = np.log(self.training_set["dose_e_per_px"])
-        dose = torch.from_numpy(np.exp(rng.uniform(low, high, self.batch_size))).float()
-        dose = dose[:, None, None, None]
         generator = torch.Generator().manual_seed(seeds.torch_seed(self.seed, "noise", step))
-        dark = self.camera.get("dark_e_per_px", 0.0)
-        counts = torch.poisson(clean.clamp(min=0) * dose + dark, generator=generator) - dark
-        return counts / dose, clean
+        pairs = [self._pair(self._pool[window[i]], rng, generator) for i in chosen]
+        noisy, clean = (torch.stack(crops)[:, None] for crops in zip(*pairs, strict=True))
+        return noisy, clean
 
-    def _crop(self, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        """Cut one crop (1, 1, crop, crop) at a random place, angle, scale and mirror."""
+    def _pair(
+        self, image: torch.Tensor, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return one noisy and one clean crop (crop, crop)."""
+        n, dark = self.crop_px, self.augmentation.camera.get("dark_e_per_px", 0.0)
+        pixel = self.augmentation.detector_pixel(rng)
+        ratio = 1.0 if pixel is None else pixel / self.augmentation.camera["pixel_size_nm"]
+        # A few pixels more, since the last whole detector pixel may end before the crop.
+        size = n if pixel is None else n + 1 + int(np.ceil(ratio))
+        clean = self._crop(image, size, rng) * self.augmentation.illumination(size, rng)
+        dose = float(np.exp(rng.uniform(*np.log(self.augmentation.settings["dose_e_per_px"]))))
+        if pixel is None:
+            counts = torch.poisson(clean.clamp(min=0) * dose + dark, generator=generator) - dark
+        else:
+            counts = resampled_counts(clean, dose, dark, ratio, generator)
+        return counts[:n, :n] / dose, clean[:n, :n]
+
+    def _crop(self, image: torch.Tensor, size: int, rng: np.random.Generator) -> torch.Tensor:
+        """Cut one crop (size, size) at a random place, angle, scale and mirror."""
         height, width = self.optics.cell_nm
-        settings = self.training_set
-        pixel = self.camera["pixel_size_nm"] * (1 + settings["scale_jitter"] * rng.uniform(-1, 1))
+        settings = self.augmentation.settings
+        pixel = self.augmentation.camera["pixel_size_nm"] * (
+            1 + settings["scale_jitter"] * rng.uniform(-1, 1)
+        )
         angle = np.deg2rad(settings["rotation_deg"]) * rng.uniform(-1, 1)
-        half = self.crop_px * pixel / 2
+        half = size * pixel / 2
         reach = half * (abs(np.cos(angle)) + abs(np.sin(angle)))
         low, high = self.region_nm[0] + reach, self.region_nm[1] - reach
         # Where the crop is higher than the region, its middle is all that fits.
         y = rng.uniform(low, high) if low < high else (low + high) / 2
         x = rng.uniform(0, width)
         mirror = -1.0 if rng.random() < 0.5 else 1.0
-        steps = (torch.arange(self.crop_px) - (self.crop_px - 1) / 2) * pixel
+        steps = (torch.arange(size) - (size - 1) / 2) * pixel
         v, u = torch.meshgrid(steps, steps, indexing="ij")
         u = u * mirror
         rows = y + np.sin(angle) * u + np.cos(angle) * v
         columns = x + np.cos(angle) * u - np.sin(angle) * v
-        return sample_periodic(image, rows / height, columns / width)
+        return sample_periodic(image, rows / height, columns / width)[0, 0]
+
+    def _blur(self, drawn: Conditions) -> torch.Tensor:
+        """Return the camera's transfer; computed once where it is the same for all images."""
+        camera, pixel = drawn.camera, self.augmentation.camera["pixel_size_nm"]
+        key = (camera["mtf_nyquist"], camera["vibration_nm"], drawn.drift_nm)
+        if key not in self._blurs:
+            self._blurs = {key: blur(self.optics.grid, self.optics.cell_nm, camera, pixel,
+                                     drift_nm=drawn.drift_nm)}  # fmt: skip
+        return self._blurs[key]

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from lowdose import seeds
+from lowdose.data.augmentation import Augmentation
 from lowdose.data.classes import NO_PARTICLE
 from lowdose.data.frames import read_frames, region
 from lowdose.data.renderer import TrainingRenderer
@@ -51,13 +52,21 @@ def allowed_images(classes: pd.DataFrame, training_set: Mapping) -> pd.DataFrame
 def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRenderer:
     """Build the renderer of a training from its specification and the wave shards."""
     training_set, settings = spec["training_set"], spec["training"]
-    images = allowed_images(pd.read_parquet(classes), training_set)
+    try:
+        table = pd.read_parquet(classes)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{classes} is damaged ({type(error).__name__}); delete it and run again."
+        ) from error
+    images = allowed_images(table, training_set)
     spectra, index = [], {}
     optics: WaveOptics | None = None
     for row, wave in read_waves(waves, set(images["model_id"])):
         cell = row["cell_y_nm"], row["cell_x_nm"]
         if optics is None:
-            optics = WaveOptics(cell, spec["optics"], spec["energy_kev"])
+            # One lens that holds the band of all that are drawn.
+            augmentation = Augmentation(spec["optics"], spec["camera"], training_set)
+            optics = WaveOptics(cell, augmentation.strongest_optics, spec["energy_kev"])
         elif optics.cell_nm != cell:
             raise UserError(
                 f"The wave of {row['model_id']} has another cell than the others of the training "
@@ -74,8 +83,7 @@ def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRen
         spectra,
         pairs,
         optics,
-        spec["camera"],
-        training_set,
+        augmentation,
         region(optics.cell_nm[0]),
         crop_px=settings["crop_px"],
         batch=settings["batch"],

@@ -36,7 +36,7 @@ def denoiser(name: str, networks: Path, baselines: Path) -> Denoiser:
         return checkpoints.load(network_folder(networks, name), name)
     registry = importlib.import_module("lowdose.denoisers.registry")
     tuned = baselines / name / "tuned.json"
-    if name in ("raw", "constant"):
+    if name in ("raw", "constant", *registry.shipped()):
         return registry.create(name)
     if not tuned.is_file():
         raise UserError(f"{tuned} does not exist; tune the baseline {name} first.")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from lowdose.denoisers import registry
-from lowdose.denoisers.checkpoints import read_card
+from lowdose.denoisers import registry, released
+from lowdose.denoisers.cards import read_card
 from lowdose.evaluation.arms import network_folder
 
 OF_CARD = ("parameters", "receptive_field_px", "receptive_field_nm")
-ARCHITECTURE_TITLES = {"unet": "U-Net", "dncnn": "DnCNN"}
+ARCHITECTURE_TITLES = {"unet": "U-Net", "resunet": "ResU-Net", "dncnn": "DnCNN",
+                       "durr": "DURR", "paper-unet": "Paper's U-Net"}  # fmt: skip
 
 
 def described(spec: Mapping, networks: Path) -> pd.DataFrame:
@@ -22,17 +23,19 @@ def described(spec: Mapping, networks: Path) -> pd.DataFrame:
     Parameters
     ----------
     spec : mapping
-        ``denoisers``, ``baselines``, ``networks``.
+        ``denoisers``, ``baselines``, ``shipped``, ``networks``.
     networks : Path
         Folder of the trained networks.
     """
     rows = []
     for name in spec["denoisers"]:
         row = {"denoiser": name, "kind": "reference", **dict.fromkeys(OF_CARD)}
-        if name in spec["networks"]:
-            card = read_card(network_folder(networks, name))
+        if name in spec["networks"] or name in spec["shipped"]:
+            shipped = name in spec["shipped"]
+            card = read_card(released.folder(name) if shipped else network_folder(networks, name))
             kind = ARCHITECTURE_TITLES[card["architecture"]["architecture"]]
-            row |= {"kind": "network", "title": f"{kind} {card['name']}"}
+            origin = " of the package" if shipped else ""
+            row |= {"kind": "network", "title": f"{kind} {card['name']}{origin}"}
             row |= {key: card[key] for key in OF_CARD}
         elif name == "clean":
             row["title"] = "Clean expectation"

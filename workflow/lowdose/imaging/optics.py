@@ -193,7 +193,10 @@ class WaveOptics:
         return full[..., rows[:, None], columns[None, :]]
 
     def intensity(
-        self, spectrum: torch.Tensor, c1_nm: float | Sequence[float] | torch.Tensor
+        self,
+        spectrum: torch.Tensor,
+        c1_nm: float | Sequence[float] | torch.Tensor,
+        optics: Mapping | None = None,
     ) -> torch.Tensor:
         """Return the image intensity at a defocus or at several, vacuum = 1.
 
@@ -207,6 +210,9 @@ class WaveOptics:
             From :meth:`spectrum`.
         c1_nm : float, or sequence or tensor (B,)
             Defocus C1 [nm], positive = overfocus.
+        optics : mapping, optional
+            Another lens for this image, whose band and aberrations are no larger than those
+            that this object was made with (which are the ones that are checked).
 
         Returns
         -------
@@ -226,7 +232,7 @@ class WaveOptics:
         total = None
         for offset, weight in self._foci:
             lens = transfer(
-                *self._k, c1 + offset, self.optics, self.energy_kev, dtype=spectrum.dtype
+                *self._k, c1 + offset, optics or self.optics, self.energy_kev, dtype=spectrum.dtype
             )
             image = self._image(spectrum, lens)
             if len(self._foci) > 1:

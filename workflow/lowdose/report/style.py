@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,9 +62,10 @@ TITLES = {
     "tv": "VST + TV",
 }
 # Okabe and Ito's colours, told apart by colour-blind readers.
-BASELINE_COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#d55e00", "#999933", "#882255")
+BASELINE_COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#d55e00", "#999933", "#44aa99")
 REFERENCE_COLOURS = {"clean": "#000000", "constant": "#8c8c8c", "raw": "#8c8c8c"}
 MARKERS = ("s", "D", "^", "v", "P", "X")
+SHIPPED_COLOURS = ("#332288", "#882255")
 RING = "#00e5ff"  # marks the truth: a colour that no grey image holds
 SITE_COLOURS = {
     "support": "#d9d3c7",
@@ -145,8 +147,8 @@ def looks(spec: Mapping) -> dict[str, dict]:
     """Return colour, marker and line style of every denoiser.
 
     Networks are blue, darker the later they stand in the configuration (which lists narrow
-    fields first); baselines have one colour-blind-safe hue each and dashed lines; references
-    are black and grey, dotted.
+    fields first), those of the package dark and starred; baselines have one colour-blind-safe hue
+    each and dashed lines; references are black and grey, dotted.
     """
     found: dict[str, dict] = {
         name: {"color": colour, "marker": "", "linestyle": ":"}
@@ -158,6 +160,8 @@ def looks(spec: Mapping) -> dict[str, dict]:
             "marker": MARKERS[i % len(MARKERS)],
             "linestyle": (0, (4, 1.5)),
         }
+    for name, colour in zip(spec["shipped"], itertools.cycle(SHIPPED_COLOURS), strict=False):
+        found[name] = {"color": colour, "marker": "*", "linestyle": "-"}
     shades = np.linspace(0.45, 1.0, max(len(spec["networks"]), 2))
     if len(spec["networks"]) == 1:
         shades = shades[-1:]

@@ -1,0 +1,115 @@
+"""What a release network's card says of its quality, on frames that it was never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lowdose import seeds
+from lowdose.data.frames import FrameSet
+from lowdose.evaluation.statistics import summarise
+from lowdose.metrics import image_metrics, psnr
+
+BORDER_PX = 20
+# (counts (y, x) [e/pixel], dose [e/pixel in vacuum]) -> expected counts.
+Denoise = Callable[[np.ndarray, float], np.ndarray]
+MEASURES = {
+    "psnr_db": "psnr",
+    "contrast_psnr_db": "contrast_psnr",
+    "ssim": "ssim",
+    "constant_psnr_db": "constant_psnr",
+    "raw_psnr_db": "raw_psnr",
+    "border_psnr_db": "border_psnr",
+    "interior_psnr_db": "interior_psnr",
+}
+
+
+def measured(
+    denoise: Denoise, frames: FrameSet, dose_e_per_px: float, realisations: int, seed: int
+) -> pd.DataFrame:
+    """Denoise every frame of a set; return one row a frame and realisation.
+
+    Parameters
+    ----------
+    denoise : callable
+        See `Denoise`.
+    frames : FrameSet
+    dose_e_per_px : float
+        Dose in vacuum [e/pixel].
+    realisations : int
+        Noise realisations of each frame.
+    seed : int
+        Root seed.
+
+    Returns
+    -------
+    DataFrame
+        The frame's row of the set's table; ``psnr, contrast_psnr, ssim, poisson_deviance`` of
+        the estimate, ``constant_psnr`` of the frame's mean, ``raw_psnr`` of its counts, and
+        ``border_psnr`` of the outer 20 pixels and ``interior_psnr`` of the rest, both as
+        decibels above the variance of the whole clean frame, so that they can be compared.
+    """
+    rows = []
+    for number, row in frames.table.iterrows():
+        clean = frames.clean[number] * np.float32(dose_e_per_px)
+        inside = np.zeros(clean.shape, dtype=bool)
+        inside[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = True
+        variance = float(np.var(clean, dtype=np.float64))
+        for realisation in range(realisations):
+            counts = frames.counts(number, dose_e_per_px, realisation, seed)
+            estimate = denoise(counts, dose_e_per_px)
+            square = np.square(np.subtract(estimate, clean, dtype=np.float64))
+            parts = {"border": square[~inside].mean(), "interior": square[inside].mean()}
+            rows.append({
+                **row,
+                "realisation": realisation,
+                **image_metrics(clean, estimate, dose_e_per_px=dose_e_per_px),
+                "constant_psnr": psnr(clean, np.full_like(clean, clean.mean()),
+                                      dose_e_per_px=dose_e_per_px),
+                "raw_psnr": psnr(clean, counts, dose_e_per_px=dose_e_per_px),
+                **{f"{k}_psnr": 10 * np.log10(variance / v) for k, v in parts.items()},
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def summary(rows: pd.DataFrame, by: Sequence[str], draws: int, seed: int) -> pd.DataFrame:
+    """Return estimate and 95 % interval over base shapes of each measure and group.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one or several calls of :func:`measured`.
+    by : sequence of str
+        Columns that define the groups.
+    draws : int
+        Bootstrap draws.
+    seed : int
+        Root seed.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `by`, ``n_units, n_rows``, and for each measure its mean over frames,
+        ``_low`` and ``_high``.
+    """
+    result: pd.DataFrame | None = None
+    for name, column in MEASURES.items():
+        one = summarise(
+            rows, column, by, draws=draws, rng=seeds.rng(seed, "bootstrap", "release", name)
+        )
+        one = one.rename(
+            columns={"estimate": name, "low": f"{name}_low", "high": f"{name}_high"}
+        ).drop(columns="method")
+        result = one if result is None else result.merge(one, on=[*by, "n_units", "n_rows"])
+    return result
+
+
+def for_card(table: pd.DataFrame, key: str, digests: Mapping[str, str]) -> list[dict]:
+    """Return the summary as JSON-safe rows for a card, rounded to what the intervals allow."""
+    rows = []
+    for row in table.to_dict("records"):
+        row = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+        rows.append({**row, "frames_sha256": digests[row[key]]})
+    return rows
