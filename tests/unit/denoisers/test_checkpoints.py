@@ -220,3 +220,17 @@ def test_options_reach_the_denoiser(folder):
     assert loaded.parameters == {"orientations": 8}
     with pytest.raises(UserError, match="has no parameter 'turns'; it has: orientations"):
         checkpoints.load(folder, turns=8)
+
+
+def test_half_precision_is_half_the_size_and_the_answer_is_its_own(network, folder, tmp_path):
+    exact = checkpoints.load(folder, bf16=False).denoise(counts(), 0.0061)
+    checkpoints.save(tmp_path / "half", copy.deepcopy(network), CARD, half=True)
+    values = sum(p.numel() for p in network.parameters())
+    sizes = [(f / "model.safetensors").stat().st_size for f in (folder, tmp_path / "half")]
+    assert sizes[0] - sizes[1] == pytest.approx(2 * values, abs=200)  # the header's digits
+    # Loading repeats the test vector, which was made with the rounded weights.
+    loaded = checkpoints.load(tmp_path / "half", bf16=False)
+    for key, value in loaded.network.state_dict().items():
+        assert torch.equal(value, network.state_dict()[key].half().float())
+    rounded = loaded.denoise(counts(), 0.0061)
+    assert 0 < np.abs(rounded - exact).max() < 2e-3

@@ -21,11 +21,20 @@ FULL = CARD | {
     "training_data_digest": "0e1749a64696",
     "seed": 3,
     "licence": "GPL-3.0-or-later",
-    "metrics": {
-        "PSNR": {"value": 37.512, "low": 37.1, "high": 37.9, "unit": "dB", "frames": "test"},
-        "SSIM": {"value": 0.9861},
-    },
-}
+    "metrics_at_e_per_px": 0.45,
+    "metrics": [
+        {
+            "set": "white", "n_rows": 252, "n_units": 8,
+            "psnr_db": 37.512, "psnr_db_low": 37.1, "psnr_db_high": 37.94,
+            "contrast_psnr_db": 12.0, "contrast_psnr_db_low": 11.5, "contrast_psnr_db_high": 12.5,
+            "ssim": 0.98614, "ssim_low": 0.98, "ssim_high": 0.99,
+            "constant_psnr_db": 26.05, "raw_psnr_db": 3.52,
+        }
+    ],
+    "limits": ["Knows platinum alone."],
+}  # fmt: skip
+FULL["shifts"] = [{**FULL["metrics"][0], "shift": "drift", "psnr_db": 36.0}]
+del FULL["shifts"][0]["set"]
 
 
 def rows(text):
@@ -35,7 +44,6 @@ def rows(text):
 def test_what_is_known_is_in_the_table():
     text = describe(FULL)
     assert text.startswith("# general\n\n| Property | Value |\n| --- | --- |\n")
-    assert text.endswith("|\n")
     found = rows(text)
     for name, value in {
         "Architecture": "resunet (stem 4, widths [48, 96])",
@@ -54,8 +62,10 @@ def test_what_is_known_is_in_the_table():
         "Licence": "GPL-3.0-or-later",
     }.items():
         assert found[name] == f"| {name} | {value} |"
-    assert found["PSNR"] == "| PSNR | 37.51 (37.1 to 37.9) dB | test |"
-    assert found["SSIM"] == "| SSIM | 0.9861 |  |"
+    measured = "37.51 (37.10 to 37.94) | 12.00 (11.50 to 12.50) | 0.9861 (0.9800 to 0.9900)"
+    assert found["white"] == f"| white | 252 of 8 shapes | {measured} | 26.05, 3.52 |"
+    assert "| shifted: drift | 252 of 8 shapes | 36.00 (" in text
+    assert "At 0.45 e/pixel." in text and text.endswith("Knows platinum alone.\n")
     assert "AAAA" not in text
 
 

@@ -90,14 +90,20 @@ def _frame_sets(study, work: Path, log) -> dict:
 
 def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
     """Measure a trained network on all sets and write it, with its card, to `output`."""
+    import json
     import shutil
 
     from lowdose.denoisers import checkpoints
+    from lowdose.denoisers.cards import CARD, WEIGHTS, read_card
+    from lowdose.denoisers.model_card import describe
     from lowdose.evaluation.release_metrics import for_card, measured, summary
-    from lowdose.runtime import atomic_path
+    from lowdose.runtime import atomic_path, write_text
     from lowdose.sampling import dose_e_per_a2
 
-    network = checkpoints.load(folder, name)
+    # Measured as it will be loaded, rounded, and published when all is known.
+    draft, card = folder / "draft", read_card(folder)
+    checkpoints.save(draft, checkpoints.load(folder).network, card, half=True)
+    network = checkpoints.load(draft, name)
     dose, seed = config.frames.reference_dose_e_per_px, config.seed
     draws = config.evaluation.bootstrap_draws
     metrics, shifts = [], []
@@ -110,21 +116,21 @@ def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
             )[0]  # fmt: skip
 
         rows = measured(denoise, frames, dose, REALISATIONS, seed).assign(set=label)
-        digests = {label: frames.digest}
+        tables = [summary(rows, ["set"], draws, seed)]
+        if label == "all":  # and each class by itself
+            named = rows.assign(set="all, " + rows["contrast"])
+            tables.append(summary(named, ["set"], draws, seed))
+        for table in tables:
+            metrics += for_card(table, frames.digest)
         if "shift" in rows:
-            shifts = summary(rows, ["shift"], draws, seed)
-            shifts = for_card(shifts, "shift", dict.fromkeys(shifts["shift"], frames.digest))
-        metrics += for_card(summary(rows, ["set"], draws, seed), "set", digests)
-        if label == "all":
-            by_class = summary(rows, ["contrast"], draws, seed).to_dict("records")
-            metrics += [
-                {**row, "set": f"all, {row['contrast']}"} | {"frames_sha256": frames.digest}
-                for row in by_class
-            ]
-        best = metrics[-1] if label != "all" else metrics[1]
-        log(f"{name} on {label}: {best['psnr_db']:.2f} dB, {best['contrast_psnr_db']:.2f} above "
-            "a constant")  # fmt: skip
-    card = checkpoints.read_card(folder) | {
+            shifts = for_card(summary(rows, ["shift"], draws, seed), frames.digest)
+        score = tables[0].iloc[0]
+        log(
+            f"{name} on {len(frames.clean)} frames {label}: {score['psnr_db']:.2f} dB "
+            f"[{score['psnr_db_low']:.2f} to {score['psnr_db_high']:.2f}], "
+            f"{score['contrast_psnr_db']:.2f} above a constant, SSIM {score['ssim']:.4f}"
+        )
+    card = read_card(draft) | {
         "name": name,
         "denoiser": name,
         "metrics_at_e_per_px": dose,
@@ -132,7 +138,8 @@ def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
         "shifts": shifts,
         "limits": list(LIMITS),
     }
-    with atomic_path(output / checkpoints.WEIGHTS) as path:
-        shutil.copyfile(folder / checkpoints.WEIGHTS, path)
-    checkpoints.write_card(output, card)
+    with atomic_path(output / WEIGHTS) as path:
+        shutil.copyfile(draft / WEIGHTS, path)
+    write_text(output / CARD, json.dumps(card, indent=2, sort_keys=True) + "\n")
+    write_text(output / "README.md", describe(card))
     log(f"published {output}")

@@ -18,14 +18,13 @@ def describe(card: Mapping[str, Any]) -> str:
         shown where they are there: ``parameters``, ``receptive_field_nm``,
         ``effective_field_px``, ``own_pixel_size_nm``, ``contrast_factor`` (low, high),
         ``training_set`` (its ``name`` and ``contrast``), ``training_data_digest``, ``seed``,
-        ``licence``, and ``metrics``: a mapping from the name of a measure to its ``value`` and,
-        where known, ``low``, ``high`` (95 % interval), ``unit`` and ``frames`` (what it was
-        measured on).
+        ``licence``, ``limits`` (sentences), and ``metrics`` and ``shifts``: the rows of
+        :func:`lowdose.evaluation.release_metrics.summary`.
 
     Returns
     -------
     str
-        Heading, a table of what the network is, and one of its metrics if it has any.
+        Heading, a table of what the network is, and those of its metrics if it has any.
     """
     pixel = card.get("own_pixel_size_nm")
     rows = [
@@ -47,8 +46,9 @@ def describe(card: Mapping[str, Any]) -> str:
     table = _table(("Property", "Value"), [row for row in rows if row[1] is not None])
     parts = [f"# {card['name']}", table]
     if card.get("metrics"):
-        measured = [(name, _value(m), m.get("frames", "")) for name, m in card["metrics"].items()]
-        parts += ["## Measured", _table(("Measure", "Value (95 % interval)", "On"), measured)]
+        parts += ["## Measured on held-out structures", _measured(card)]
+    if card.get("limits"):
+        parts += ["## Limits", *card["limits"]]
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,11 +78,27 @@ def _shown(card: Mapping[str, Any], key: str, form: str, absent: str | None = No
     return absent if card.get(key) is None else form.format(card[key])
 
 
-def _value(measure: Mapping[str, Any]) -> str:
-    text = f"{measure['value']:.4g}"
-    if "low" in measure:
-        text += f" ({measure['low']:.4g} to {measure['high']:.4g})"
-    return f"{text} {measure.get('unit', '')}".strip()
+def _measured(card: Mapping[str, Any]) -> str:
+    """Table of the metrics: mean over frames, 95 % interval over base shapes."""
+    head = ("Frames", "Number", "PSNR [dB]", "Above a constant image [dB]", "SSIM",
+            "Constant, raw [dB]")  # fmt: skip
+    rows = [
+        (
+            row.get("set") or f"shifted: {row['shift']}",
+            f"{row['n_rows']} of {row['n_units']} shapes",
+            _interval(row, "psnr_db", 2),
+            _interval(row, "contrast_psnr_db", 2),
+            _interval(row, "ssim", 4),
+            f"{row['constant_psnr_db']:.2f}, {row['raw_psnr_db']:.2f}",
+        )
+        for row in (*card["metrics"], *card.get("shifts", ()))
+    ]
+    return f"At {card['metrics_at_e_per_px']:g} e/pixel.\n\n{_table(head, rows)}"
+
+
+def _interval(row: Mapping[str, Any], key: str, digits: int) -> str:
+    value, low, high = (f"{row[key + end]:.{digits}f}" for end in ("", "_low", "_high"))
+    return f"{value} ({low} to {high})"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> str:

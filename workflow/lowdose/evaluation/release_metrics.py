@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ from lowdose.data.frames import FrameSet
 from lowdose.evaluation.statistics import summarise
 from lowdose.metrics import image_metrics, psnr
 
-BORDER_PX = 20
 # (counts (y, x) [e/pixel], dose [e/pixel in vacuum]) -> expected counts.
 Denoise = Callable[[np.ndarray, float], np.ndarray]
 MEASURES = {
@@ -21,8 +20,6 @@ MEASURES = {
     "ssim": "ssim",
     "constant_psnr_db": "constant_psnr",
     "raw_psnr_db": "raw_psnr",
-    "border_psnr_db": "border_psnr",
-    "interior_psnr_db": "interior_psnr",
 }
 
 
@@ -47,21 +44,14 @@ def measured(
     -------
     DataFrame
         The frame's row of the set's table; ``psnr, contrast_psnr, ssim, poisson_deviance`` of
-        the estimate, ``constant_psnr`` of the frame's mean, ``raw_psnr`` of its counts, and
-        ``border_psnr`` of the outer 20 pixels and ``interior_psnr`` of the rest, both as
-        decibels above the variance of the whole clean frame, so that they can be compared.
+        the estimate, ``constant_psnr`` of the frame's mean, ``raw_psnr`` of its counts.
     """
     rows = []
     for number, row in frames.table.iterrows():
         clean = frames.clean[number] * np.float32(dose_e_per_px)
-        inside = np.zeros(clean.shape, dtype=bool)
-        inside[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = True
-        variance = float(np.var(clean, dtype=np.float64))
         for realisation in range(realisations):
             counts = frames.counts(number, dose_e_per_px, realisation, seed)
             estimate = denoise(counts, dose_e_per_px)
-            square = np.square(np.subtract(estimate, clean, dtype=np.float64))
-            parts = {"border": square[~inside].mean(), "interior": square[inside].mean()}
             rows.append({
                 **row,
                 "realisation": realisation,
@@ -69,7 +59,6 @@ def measured(
                 "constant_psnr": psnr(clean, np.full_like(clean, clean.mean()),
                                       dose_e_per_px=dose_e_per_px),
                 "raw_psnr": psnr(clean, counts, dose_e_per_px=dose_e_per_px),
-                **{f"{k}_psnr": 10 * np.log10(variance / v) for k, v in parts.items()},
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -106,10 +95,10 @@ def summary(rows: pd.DataFrame, by: Sequence[str], draws: int, seed: int) -> pd.
     return result
 
 
-def for_card(table: pd.DataFrame, key: str, digests: Mapping[str, str]) -> list[dict]:
-    """Return the summary as JSON-safe rows for a card, rounded to what the intervals allow."""
-    rows = []
-    for row in table.to_dict("records"):
-        row = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
-        rows.append({**row, "frames_sha256": digests[row[key]]})
-    return rows
+def for_card(table: pd.DataFrame, digest: str) -> list[dict]:
+    """Return a summary as JSON-safe rows, with the digest of the frames that it is of."""
+    return [
+        {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+        | {"frames_sha256": digest}
+        for row in table.to_dict("records")
+    ]

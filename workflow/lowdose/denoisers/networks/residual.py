@@ -37,6 +37,27 @@ class Residual(nn.Module):
         return self.branch.seen(span)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Normalises each pixel's channels (Ba et al. 2016): local, so that tiles see what frames do.
+
+    Without it, three convolutions of a channel in a row multiply their gains, and at the
+    learning rates that pay the output explodes now and then.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        last = x.permute(0, 2, 3, 1)  # channels last in memory: no copy
+        with torch.autocast(x.device.type, enabled=False):
+            last = functional.layer_norm(
+                last, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype),
+                self.eps,
+            )  # fmt: skip
+        return last.permute(0, 3, 1, 2)
+
+    def seen(self, span: Interval) -> Interval:
+        """Return the span of inputs that a span of outputs depends on (one axis)."""
+        return span
+
+
 class Fourier(nn.Module):
     """Point-wise layers on the spectrum (Chi, Jiang and Mu 2020): a periodic pattern is a peak."""
 
@@ -111,7 +132,7 @@ def block(kind: str, width: int, padding: Padding = "replicate") -> Residual:
                   convolution(3 * width, width, 1)]  # fmt: skip
     elif kind == "separable":
         layers = [*(convolution(width, width, groups=width) for _ in range(3)),
-                  convolution(width, 3 * width, 1), Rectifier(),
+                  ChannelNorm(width), convolution(width, 3 * width, 1), Rectifier(),
                   convolution(3 * width, width, 1)]  # fmt: skip
     elif kind == "fourier":
         layers = [Rectifier(), convolution(width, width, 1), Fourier(width),
