@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowdose.data.augmentation import Augmentation, resampled_counts
+from lowdose.data.augmentation import Augmentation, averaged, resampled_counts
 from lowdose.data.renderer import TrainingRenderer
 from lowdose.imaging.camera import PixelGrid, blur, detected
 from lowdose.imaging.optics import WaveOptics
@@ -16,6 +16,9 @@ ALL = {
     "c3_jitter_um": 3.0, "c12_nm": 1.5, "c21_nm": 40.0, "c23_nm": 30.0, "level_jitter": 0.1,
     "illumination_jitter": 0.2, "pixel_size_nm": (0.004, 0.012),
 }  # fmt: skip
+
+
+LINE = torch.linspace(-1, 1, 33)
 
 
 def draw(augmentation, count=400):
@@ -30,7 +33,8 @@ def test_nothing_is_changed_that_is_not_asked_for(optics, camera):
     assert drawn.optics == optics and drawn.camera == camera
     rng = np.random.default_rng(0)
     assert augmentation.detector_pixel(rng) is None
-    assert augmentation.illumination(8, rng).unique().tolist() == [1.0]
+    assert augmentation.illumination(rng).at(torch.zeros(8)).unique().tolist() == [1.0]
+    assert augmentation.own_pixel_nm == camera["pixel_size_nm"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,7 @@ def test_images_are_those_of_the_drawn_lens_and_camera(optics, camera, cell_nm, 
 def test_illumination_has_its_level_and_slope(optics, camera):
     augmentation = Augmentation(optics, camera, ALL)
     rng = np.random.default_rng(1)
-    drawn = [augmentation.illumination(33, rng) for _ in range(300)]
+    drawn = [augmentation.illumination(rng).at(LINE) for _ in range(300)]
     levels = np.array([float(i.mean()) for i in drawn])
     assert 0.9 - 1e-6 <= levels.min() < 0.91 and 1.09 < levels.max() <= 1.1 + 1e-6
     corners = [float((i.max() - i.min()) / i.mean()) for i in drawn]
@@ -123,15 +127,44 @@ def test_detector_pixels_are_mixed_with_the_networks_own(optics, camera):
     assert np.all(np.abs(other / 0.0061 - 1) > 0.05)
 
 
+@pytest.mark.parametrize("own", [0.0122, 0.0183])
+def test_an_own_pixel_takes_the_detectors_counts_and_its_dose(optics, camera, own):
+    training_set = {"own_pixel_size_nm": own, "dose_e_per_px": (0.45, 0.45)}
+    augmentation = Augmentation(optics, camera, training_set)
+    rng = np.random.default_rng(0)
+    assert augmentation.own_pixel_nm == own
+    assert augmentation.detector_pixel(rng) == camera["pixel_size_nm"]
+    assert augmentation.dose(rng) == pytest.approx(0.45 * (own / 0.0061) ** 2)
+    near = Augmentation(optics, camera, {"own_pixel_size_nm": 0.0062})
+    assert near.detector_pixel(rng) is None
+    ranged = Augmentation(optics, camera, {**training_set, "pixel_size_nm": (0.004, 0.012)})
+    drawn = [ranged.detector_pixel(rng) for _ in range(400)]
+    native = [p for p in drawn if p == camera["pixel_size_nm"]]
+    assert len(native) / 400 == pytest.approx(0.5, abs=4 * 0.5 / 20)
+
+
+def test_an_average_is_that_of_the_area():
+    """Pixels of one and a half: the first has its centre and 0.25 of the next on one side."""
+    image = torch.tensor([1.0, 5.0, 9.0])[:, None].expand(3, 3).contiguous()
+    first = averaged(image, 1.5)[0, 0]
+    # From -0.75 to 0.75: of pixel 0 the whole, of pixel 1 a quarter; what lies outside counts as
+    # the rest does.
+    assert first == pytest.approx((1.0 * 1 + 5.0 * 0.25) / 1.25)
+    assert averaged(image, 1.5)[1, 0] == pytest.approx((5.0 * 0.75 + 9.0 * 0.75) / 1.5)
+
+
 @pytest.mark.parametrize("ratio", [0.004 / 0.0061, 0.012 / 0.0061])
 def test_counts_of_another_detector_are_what_a_user_gets(ratio):
     """Same mean, variance and correlation of neighbours as binning or splitting real counts."""
-    flat = torch.ones(120, 120)
     dose, n = 0.45, 60
-    drawn = torch.stack(
-        [resampled_counts(flat, dose, 0.0, ratio, torch.Generator().manual_seed(s))
-         for s in range(n)]
-    ).double().numpy()  # fmt: skip
+    flat = torch.full((int(120 / ratio),) * 2, dose * ratio**2)
+    drawn = (
+        torch.stack(
+            [resampled_counts(flat, 0.0, ratio, torch.Generator().manual_seed(s)) for s in range(n)]
+        )
+        .double()
+        .numpy()
+    )
     rng = np.random.default_rng(8)
     side = int(np.ceil(120 / ratio)) + 2
     real = np.stack(

@@ -195,3 +195,52 @@ def test_jitter_of_contrast_scales_about_the_vacuum(make, camera):
         assert np.abs(image - ratio * plain).max() < 1e-5
         ratios.append(ratio)
     assert 0.7 <= min(ratios) < 0.95 and 1.05 < max(ratios) <= 1.3
+
+
+OWN = {**STILL, "own_pixel_size_nm": 0.0183}
+
+
+def test_crops_of_a_threefold_pixel_are_binned_poisson_counts(make, camera):
+    """Whole electrons on each of the network's pixels, their variance their mean."""
+    dose = 0.45 * 9
+    renderer = make(OWN, batch=8, crop_px=48, pool=1)
+    pairs = [renderer.batch(step) for step in range(8)]
+    noisy, clean = (torch.cat([p[i] for p in pairs]).double().numpy() for i in (0, 1))
+    counts = noisy * dose
+    assert np.abs(counts - np.rint(counts)).max() < 1e-3
+    # Expected is the mean over the nine pixels; the target is the image at their middle, with
+    # which it shares its mean, and here its values to 1 %.
+    z = (noisy - clean) / np.sqrt(clean / dose)
+    assert abs(z.mean()) < 4 / np.sqrt(z.size)
+    assert (z**2).mean() == pytest.approx(1, abs=0.05)
+    for side in (0, -1):  # as full as the inner ones
+        assert noisy[..., side, :].mean() == pytest.approx(clean[..., side, :].mean(), abs=0.02)
+        assert (z[..., side, :] ** 2).mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("own", [0.0122, 0.0183, 0.0049])
+def test_an_own_pixel_shifts_nothing(make, own):
+    """Of many electrons, the noisy crop is the clean one, at the same place."""
+    settings = {**OWN, "own_pixel_size_nm": own, "dose_e_per_px": (3e4, 3e4), "rotation_deg": 40.0}
+    noisy, clean = (
+        x[:, 0].double().numpy() for x in make(settings, batch=4, pool=1, crop_px=64).batch(0)
+    )
+    for a, b in zip(noisy, clean, strict=True):
+        product = np.conj(np.fft.fft2(b - b.mean())) * np.fft.fft2(a - a.mean())
+        k = np.fft.fftfreq(64)
+        low = np.hypot(k[:, None], k[None, :]) < 0.25
+        turn = np.angle(product[low])
+        ky, kx = (np.broadcast_to(f, (64, 64))[low] for f in (k[:, None], k[None, :]))
+        weight = np.sqrt(np.abs(product[low]))
+        design = -2 * np.pi * np.column_stack([ky, kx]) * weight[:, None]
+        shift, *_ = np.linalg.lstsq(design, turn * weight, rcond=None)
+        assert np.abs(shift).max() < 0.05
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.97
+
+
+def test_the_clean_crop_is_on_the_own_pixels(make):
+    """Every third pixel of a native crop about the same middle."""
+    y, x = places(make, OWN, 0, crop_px=40, pool=1)
+    assert np.abs(np.diff(y[:, :, 0], axis=1)).mean() == pytest.approx(0.0183, rel=1e-3)
+    dx = np.abs((np.diff(x[:, 0], axis=1) + 1.2) % 2.4 - 1.2)
+    assert dx.mean() == pytest.approx(0.0183, rel=1e-2)

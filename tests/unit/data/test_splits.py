@@ -1,9 +1,10 @@
 """No base shape is in two splits, whatever else the library holds."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from lowdose.data.splits import split_images, split_shapes
+from lowdose.data.splits import split_images, split_shapes, twins
 from lowdose.runtime import UserError
 from lowdose.structures.plan import plan, rows
 
@@ -71,3 +72,31 @@ def test_images_at_random_as_in_the_paper():
     # Spread over the whole list: each tenth of it has its share, within four sigmas.
     test = (split == "test").to_numpy()[:17950].reshape(10, -1).sum(axis=1)
     assert abs(test - 89.8).max() < 4 * 9.3
+
+
+def particle(model, places, shift=(0.0, 0.0), mirror=1, atoms=3):
+    x, y = np.array(places, dtype=float).T * 0.24
+    return pd.DataFrame({
+        "model_id": model, "is_particle": True, "x_nm": mirror * x + shift[0],
+        "y_nm": y + shift[1], "n_atoms": atoms,
+    })  # fmt: skip
+
+
+def test_shapes_that_look_the_same_are_found():
+    """A step to the left: elsewhere, mirrored, thicker; and one column more, or moved."""
+    step = [(0, 2), (1, 2), (2, 2), (0, 1), (1, 1), (0, 0)]
+    other = {"c": step, "e": [*step, (1, 0)], "f": [*step[:-1], (2, 1)]}
+    columns = pd.concat([
+        particle("a", step), particle("b", step, (1.3, -0.2), mirror=-1, atoms=7),
+        *(particle(name, places, (0.1, 0.4)) for name, places in other.items()),
+        particle("a-tilted", step, (0.2, 0.0)),
+        particle("c", [(9, 9)]).assign(is_particle=False),
+    ])  # fmt: skip
+    shapes = pd.DataFrame({
+        "model_id": ["a-tilted", "a", "b", "c", "e", "f", "b-vacant"],
+        "base_shape": list("aabcefb"), "defect": ["D0"] * 6 + ["D1"],
+        "tilt_x_deg": [2, 0, 0, 0, 0, 0, 0], "tilt_y_deg": 0,
+    })  # fmt: skip
+    assert twins(columns, shapes) == [{"a", "b", "c"}]
+    assert twins(columns[columns["model_id"] != "b"], shapes) == [{"a", "c"}]
+    assert twins(columns[columns["model_id"].isin(["a", "e", "f"])], shapes) == []

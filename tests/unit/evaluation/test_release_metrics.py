@@ -22,7 +22,8 @@ def frames():
 def test_a_known_error_has_its_decibels(frames):
     """An estimate that is off by 0.02 of the vacuum everywhere."""
     clean = iter(np.repeat(frames.clean, 2, axis=0))
-    rows = measured(lambda counts, dose: (next(clean) + 0.02) * np.float32(dose), frames, 0.45, 2, 1)
+    off = lambda counts, dose: (next(clean) + 0.02) * np.float32(dose)  # noqa: E731
+    rows = measured(off, frames, 0.45, 2, 1)
     assert len(rows) == 12
     # MAX = 1 at the reference dose: 10 log10(1 / (0.02 * 0.45)^2).
     assert rows["psnr"].to_numpy() == pytest.approx(-20 * np.log10(0.02 * 0.45), abs=1e-3)

@@ -163,6 +163,7 @@ def test_the_headline_quotes_the_table(table):
         "reference_dose_e_per_px": 0.45,
         "widest": "wide.white.seed0",
         "baselines": ["gaussian"],
+        "shipped": [],
     }
     lines = headline(table, spec)
     assert len(lines) == 3
@@ -172,3 +173,7 @@ def test_the_headline_quotes_the_table(table):
     assert "ceiling of the detector on clean frames 1.000" in lines[1]
     assert "network wide 33 [0 to 100] %" in lines[2]
     assert not any("nan" in line or "inf" in line for line in lines)
+    of_package = headline(table, {**spec, "shipped": ["gaussian", "clean"]})
+    assert of_package[:3] == lines
+    assert "package: gaussian 29.00 dB (surface F1 " in of_package[3]
+    assert of_package[3].endswith("(surface F1 1.000).")

@@ -36,6 +36,7 @@ def spec():
     return {
         "denoisers": DENOISERS,
         "baselines": ["gaussian"],
+        "shipped": [],
         "networks": NETWORKS,
         "widest": NETWORKS[1],
         "study": "small",

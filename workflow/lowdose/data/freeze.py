@@ -10,7 +10,7 @@ import pandas as pd
 
 from lowdose.data.classes import NO_PARTICLE, ContrastMeter, contrast_class, full_columns
 from lowdose.data.frames import choose, frame_renderer, write_frames
-from lowdose.data.splits import split_images, split_shapes
+from lowdose.data.splits import split_images, split_shapes, twins
 from lowdose.imaging.camera import blur
 from lowdose.imaging.optics import WaveOptics
 from lowdose.imaging.rendering import ImageRenderer
@@ -47,6 +47,12 @@ def freeze(
         )
         # Frames without a particle have no columns to find; they are for training alone.
         classes["split"] = classes["base_shape"].map(of_shape).fillna("train")
+        for group in twins(columns, shapes):
+            seen = {of_shape[shape] for shape in group}
+            if "train" in seen and len(seen) > 1:
+                again = sorted(shape for shape in group if of_shape[shape] == "train")
+                classes.loc[classes["base_shape"].isin(again), "split"] = "unused"
+                log(f"{', '.join(again)}: the outline of a shape held out, left unused")
     else:
         classes["split"] = split_images(len(classes), spec["seed"])
     counts = classes["contrast"].value_counts().to_dict()

@@ -104,7 +104,7 @@ def bootstrap_interval(
     """
     _check(level, draws)
     top, bottom = _unit_sums(table, value, unit, weights, statistic)
-    return _interval(_Ratio(top, bottom), level, draws, bounds, rng)
+    return interval_of(_Ratio(top, bottom), level, draws, bounds, rng)
 
 
 def summarise(
@@ -228,7 +228,7 @@ def paired_difference(
     valid = sides[0][value].notna() & sides[1][value].notna()
     sums = [_unit_sums(side[valid], value, unit, weights, statistic) for side in sides]
     effect = _Contrast(_Ratio(*sums[0]), _Ratio(*sums[1]))
-    difference, low, high = _interval(effect, level, draws, None, rng)
+    difference, low, high = interval_of(effect, level, draws, None, rng)
     n = effect.n_units
     return Difference(difference, low, high, _exchange_p(effect, draws, rng), n, interval_method(n))
 
@@ -292,7 +292,19 @@ class _Contrast:
         return one.of(np.hstack([stay, swap])) - one.of(np.hstack([swap, stay]))
 
 
-def _interval(effect, level, draws, bounds, rng) -> Interval:
+def interval_of(
+    effect, level: float, draws: int, bounds: tuple[float, float] | None, rng: np.random.Generator
+) -> Interval:
+    """Return the interval of any statistic of the units, by the method that the module describes.
+
+    Parameters
+    ----------
+    effect : object
+        With ``n_units`` and ``of(times)``: the statistic for each row of multiplicities (draw,
+        unit).
+    level, draws, bounds, rng
+        As :func:`bootstrap_interval`.
+    """
     n = effect.n_units
     estimate = float(effect.of(np.ones((1, n)))[0])
     method = interval_method(n)

@@ -117,7 +117,7 @@ def with_sums(frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(table: pd.DataFrame, spec: Mapping) -> list[str]:
-    """Say the three numbers of the study in three sentences."""
+    """Say the three numbers of the study in three sentences, those of the package in one more."""
     dose = spec["reference_dose_e_per_px"]
     rows = table[table["dose_e_per_px"] == dose].set_index("denoiser")
     wide = rows.loc[spec["widest"]]
@@ -131,6 +131,11 @@ def headline(table: pd.DataFrame, spec: Mapping) -> list[str]:
         low, high = factor * row[f"{key}_low"], factor * row[f"{key}_high"]
         return f"{factor * row[key]:.{digits}f} [{low:.{digits}f} to {high:.{digits}f}]"
 
+    shipped = [
+        f"{one} {rows.loc[one, 'psnr_db']:.2f} dB (surface F1 {rows.loc[one, 'f1']:.3f})"
+        for one in spec["shipped"]
+    ]
+    of_package = [f"Networks of the package: {', '.join(shipped)}."] if shipped else []
     return [
         f"PSNR at {dose:g} e/pixel: network {name} {span(wide, 'psnr_db', 2)} dB; best tuned "
         f"baseline ({best}) {rivals.loc[best, 'psnr_db']:.2f} dB, constant image "
@@ -141,4 +146,5 @@ def headline(table: pd.DataFrame, spec: Mapping) -> list[str]:
         f"Fill-in rate at true vacancies: network {name} {span(wide, 'fill_in_rate', 0, 100)} %; "
         f"{best_f1} {100 * best_fill['fill_in_rate']:.0f} %. Columns erased at the same sites: "
         f"{100 * wide['erasure_rate']:.0f} % and {100 * best_fill['erasure_rate']:.0f} %.",
+        *of_package,
     ]

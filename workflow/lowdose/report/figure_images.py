@@ -31,7 +31,7 @@ from lowdose.report.style import (
     titles,
 )
 
-PER_ROW = 5
+PER_ROW, MOST_PER_ROW = 5, 6
 RING_ON_WHITE = "#00a5b8"
 RING_NM = 0.12  # half a neighbour distance
 
@@ -46,19 +46,20 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     zoom = zoom_crop(frames, x, y, ZOOM_NM, ZOOM_NM * height / width)
     low, high = grey_limits(whole.of(clean))
     grey = {"cmap": "gray", "vmin": low, "vmax": high}
-    names = [*spec["baselines"], *first_of_each(spec["networks"])]
+    names = [*spec["baselines"], *first_of_each(spec["networks"]), *spec["shipped"]]
     shown = [name for name in ("clean", "raw") if name in spec["denoisers"]] + names
 
-    rows_of_panels = math.ceil((len(shown) + 1) / PER_ROW)
+    per_row = PER_ROW if len(shown) < 2 * PER_ROW else MOST_PER_ROW
+    rows_of_panels = math.ceil((len(shown) + 1) / per_row)
     gap, title_in = 0.06, 0.34
-    panel_w = (WIDTH_IN - 0.1 - gap * (PER_ROW - 1)) / PER_ROW
+    panel_w = (WIDTH_IN - 0.1 - gap * (per_row - 1)) / per_row
     panel_h = panel_w * height / width
     block_h = 2 * panel_h + gap + title_in
     figure = plt.figure(figsize=(WIDTH_IN, rows_of_panels * block_h + 0.08))
     total = figure.get_figheight()
 
     def panel(number: int, second: int) -> plt.Axes:
-        row, column = divmod(number, PER_ROW)
+        row, column = divmod(number, per_row)
         left = 0.05 + column * (panel_w + gap)
         top = 0.02 + row * block_h + title_in + second * (panel_h + gap)
         box = (left / WIDTH_IN, 1 - (top + panel_h) / total, panel_w / WIDTH_IN, panel_h / total)
@@ -89,7 +90,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
             )
         )  # fmt: skip
         ring(below, x, y, RING_NM)
-        if number % PER_ROW == 0:
+        if number % per_row == 0:
             scale_bar(above, 0.3)
             scale_bar(below, 0.35)
         records.append({
