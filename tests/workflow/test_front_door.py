@@ -80,7 +80,7 @@ def refused(done, part):
 def test_help_needs_nothing(project):
     done = study(project, "--help", PYTHON="/nowhere")
     assert done.returncode == 0
-    for command in ("run", "test", "bench", "shell", "clean"):
+    for command in ("run", "test", "bench", "release", "shell", "clean"):
         assert f"\n  {command} " in done.stdout
     assert not (project / ".venv").exists()
     assert study(project, "run", "--help", PYTHON="/nowhere").stdout == done.stdout
