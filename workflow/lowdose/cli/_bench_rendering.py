@@ -73,6 +73,7 @@ def crops(shards: Sequence[Path], values: Mapping) -> list[Row]:
     import torch
     from torch.nn import functional
 
+    from lowdose.data.augmentation import Augmentation
     from lowdose.data.frames import region
     from lowdose.data.renderer import TrainingRenderer
     from lowdose.denoisers.networks.build import build
@@ -88,9 +89,12 @@ def crops(shards: Sequence[Path], values: Mapping) -> list[Row]:
     settings, batch = values["training"], 4
     crop = 256
     images = np.column_stack([np.arange(len(spectra)), np.full(len(spectra), 9.0)])
+    augmentation = Augmentation(
+        values["optics"], values["camera"], values["training_sets"]["white"]
+    )
     data = TrainingRenderer(
-        spectra, images, lens, values["camera"], values["training_sets"]["white"],
-        region(cell[0]), crop_px=crop, batch=batch, pool=settings["pool"], seed=1,
+        spectra, images, lens, augmentation, region(cell[0]),
+        crop_px=crop, batch=batch, pool=settings["pool"], seed=1,
     )  # fmt: skip
     data.batch(0)  # fills the pool, once a training
     steps = iter(range(1, 1000))

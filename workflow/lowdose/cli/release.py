@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if code:
         return code
     fix_torch(arguments.threads)
-    sets = _frame_sets(study, work, log)
+    sets = frame_sets(study, work, log)
     for name in names:
         folder = work / "results" / "networks" / name / name / "seed0"
         output = (arguments.output or released.ROOT) / name
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _frame_sets(study, work: Path, log) -> dict:
+def frame_sets(study, work: Path, log) -> dict:
     """Return the frames of the test shapes by name: white, every contrast, shifted."""
     import pandas as pd
 
