@@ -40,7 +40,7 @@ wildcard_constraints:
     denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
 
 
-STAGES = "structures simulate frames train baselines evaluate figures dataset world"
+STAGES = "structures simulate frames train baselines evaluate figures sweeps dataset world search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"

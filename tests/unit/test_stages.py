@@ -33,6 +33,7 @@ def every_spec(one):
     specs |= {("tune", b): one.spec("tune", baseline=b) for b in config_.baselines}
     specs |= {("evaluate", d): one.spec("evaluate", denoiser=d) for d in one.denoisers()}
     specs |= {(s, ""): one.spec(s) for s in ("summarise", "columns", "mechanism", *WORLD)}
+    specs[("compare", "")] = one.spec("compare", table="field")
     return specs | {("figure", "dose"): one.spec("figure", figure="dose")}
 
 
@@ -64,7 +65,7 @@ def test_specifications_are_json_of_builtin_types():
         ({"training_sets": {"white": {"rotation_deg": 3}}}, {"train", "dataset"}),
         ({"tuning_trials": 5}, {"tune"}),
         ({"evaluation": {"sigma_nm": 0.05}}, {"evaluate", "summarise", "columns"}),
-        ({"evaluation": {"bootstrap_draws": 300}}, {"summarise"}),
+        ({"evaluation": {"bootstrap_draws": 300}}, {"summarise", "compare"}),
         ({"frames": {"realisations": 3}}, {"frames", "dataset", "evaluate", "summarise", "figure"}),
     ],
     ids=str,

@@ -76,6 +76,12 @@ class TrainingSet(Strict):
         description="range of detector pixels, log-uniform, whose counts are resampled to the "
         "camera's pixel for half of the crops [nm]",
     )
+    own_pixel_size_nm: Positive | None = Field(
+        None,
+        le=0.05,
+        description="pixel size on which the network works [nm]: counts are drawn on the "
+        "detector's pixels and resampled to it (default: the camera's)",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> TrainingSet:

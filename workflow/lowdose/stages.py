@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lowdose import config as configuration
-from lowdose import environments
+from lowdose import environments, sweeps
 from lowdose.config_networks import ARCHITECTURES, field_estimate
 from lowdose.denoisers import registry, released
 from lowdose.provenance import canonical_json, code_digest
@@ -33,9 +33,16 @@ ENVIRONMENT = {
     "summarise": "evaluate",
     "columns": "evaluate",
     "mechanism": "train",
+    "compare": "evaluate",
     "figure": "figures",
 }
 REFERENCES = ("clean", "constant", "raw")
+# Table and figure -> the trainings that it compares.
+SWEEPS = {
+    "field": sweeps.field_sweep,
+    "field_law": sweeps.field_law,
+    "geometry": sweeps.geometry,
+}
 
 
 class Study:
@@ -127,6 +134,11 @@ class Study:
             return [registry.module_of(denoiser)]
         spec = self.config.networks[denoiser.split(".")[0]].spec
         return ["lowdose.denoisers.checkpoints", ARCHITECTURES[spec.architecture][0]]
+
+    def priority(self, network: str) -> int:
+        """Rank a training by its length, those of so many minutes before those of steps."""
+        training = self.config.training_of(network)
+        return round(1e6 * training.minutes) if training.minutes else training.steps
 
     def made_by(self, denoiser: str) -> str:
         """Return the file without which a denoiser cannot be evaluated."""
@@ -250,13 +262,34 @@ class Study:
         }
 
     def _mechanism(self) -> dict:
+        # Filters are measured on the camera's pixels, which are all that most networks know.
+        native = self.config.camera.pixel_size_nm
+        known = sweeps.trainings(self.config)
         return {
-            "networks": self.networks(),
+            "networks": [t["denoiser"] for t in known if t["own_pixel_size_nm"] == native],
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
         }
 
+    def sweeps(self) -> list[str]:
+        """Figures of the sweeps that the study has: ``field, field_law, geometry``."""
+        return [name for name, of in SWEEPS.items() if of(self.config)]
+
+    def compared(self, table: str) -> list[str]:
+        """Return the networks that a table of a sweep compares."""
+        return [one["denoiser"] for one in self._compare(table)["trainings"]]
+
+    def _compare(self, table: str) -> dict:
+        return {
+            "trainings": SWEEPS[table.removesuffix("_fit")](self.config),
+            "reference_dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "draws": self.config.evaluation.bootstrap_draws,
+            "seed": self.config.seed,
+        }
+
     def _figure(self, figure: str) -> dict:
+        if figure in SWEEPS:
+            return {"figure": figure, "study": self.config.study, **self._compare(figure)}
         evaluation = self.values["evaluation"]
         return {
             "figure": figure,

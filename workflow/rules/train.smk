@@ -13,7 +13,7 @@ rule train:
     benchmark:
         "results/logs/train/{network}.{training_set}.seed{seed}.jsonl"
     # Long trainings first, before what can be done beside them.
-    priority: lambda wildcards: study.config.training_of(wildcards.network).steps
+    priority: lambda wildcards: study.priority(wildcards.network)
     conda:
         "../../envs/train.yaml"
     # One thread: the order of floating-point sums, and so every bit of the weights, is then the

@@ -90,6 +90,31 @@ def test_it_writes_network_card_history_and_times(folder, capsys):
     assert "steps/s, " in told
 
 
+def test_a_network_of_another_pixel_is_trained_and_evaluated_without_shift(folder):
+    """Trained on threefold pixels, ten steps; then asked about a frame of the camera's."""
+    training_set = {**SPEC["training_set"], "own_pixel_size_nm": 0.06, "dose_e_per_px": (50, 50)}
+    spec = {
+        **SPEC,
+        "network": {"architecture": "dncnn", "layers": 3, "channels": 8, "stem": 1},
+        "training": {**SPEC["training"], "steps": 10, "crop_px": 16, "validate_every": 5},
+        "training_set": training_set,
+    }
+    assert main(words(folder, spec)) == 0
+    card = json.loads((folder / "out" / "card.json").read_text())
+    assert card["own_pixel_size_nm"] == 0.06
+    assert card["pixel_size_nm"] == [0.019, 0.021]
+    assert card["receptive_field_nm"] == pytest.approx(0.06 * card["receptive_field_px"])
+    assert card["dose_e_per_a2"] == pytest.approx([50 / 0.2**2] * 2)
+    # Ten steps leave a kernel that points somewhere; all orientations together point nowhere.
+    denoiser = load(folder / "out", orientations=8)
+    y, x = np.mgrid[:150, :150]
+    blob = 1 + 0.5 * np.exp(-((y - 71.3) ** 2 + (x - 64.8) ** 2) / 2 / 8**2)
+    estimate = denoiser.denoise((100 * blob)[None], 0.02, dose=100 / 0.2**2)[0] - 100
+    rest = (estimate - estimate[:20].mean()) * (np.hypot(y - 71.3, x - 64.8) < 30)
+    assert (rest * y).sum() / rest.sum() == pytest.approx(71.3, abs=0.1)
+    assert (rest * x).sum() / rest.sum() == pytest.approx(64.8, abs=0.1)
+
+
 def test_a_budget_in_minutes_says_how_far_it_is(folder, capsys):
     # 0.36 s: a few steps, and a card with more of them than `steps`.
     training = {**SPEC["training"], "steps": 1, "minutes": 0.006, "validate_every": 1}
@@ -184,6 +209,9 @@ def test_the_ranges_of_the_card():
     ranges = operating_range(camera, plain)
     assert ranges["pixel_size_nm"] == [0.00549, 0.00671]
     assert ranges["contrast_factor"] == [0.4, 0.6]
+    # Another own pixel: the frames and their dose stay those of the camera.
+    other = operating_range(camera, {**plain, "own_pixel_size_nm": 0.0183})
+    assert other == {**ranges, "own_pixel_size_nm": 0.0183}
 
 
 class Mean(torch.nn.Module):

@@ -42,7 +42,9 @@ def test_no_quick_test_particle_is_trained_on_by_the_release(held_out):
             table.assign(model_id=name + table["model_id"], base_shape=name + table["base_shape"])
         )
     # A training shape that looks like one held out is left unused (data.freeze).
-    split = {"quick" + k: v for k, v in of[0].items()} | {"release" + k: v for k, v in of[1].items()}
+    split = {
+        n + k: v for n, one in zip(("quick", "release"), of, strict=True) for k, v in one.items()
+    }
     same = twins(pd.concat(columns), pd.concat(tables))
     tested = 0
     for group in same:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from lowdose.denoisers.learned import PIXEL_TOLERANCE
 from lowdose.denoisers.networks.receptive_field import effective
-from lowdose.sampling import dose_e_per_a2
+from lowdose.sampling import dose_e_per_a2, resample_counts
 
 FRAME_PX = 512  # of each image's middle: wider than the effective field of any network of ours
 
@@ -30,8 +31,8 @@ def operating_range(camera: Mapping, training_set: Mapping) -> dict[str, object]
         ``dose_e_per_a2``, ``c1_nm`` and ``contrast_factor`` as [smallest, largest]; the
         ``contrast`` class.
     """
-    own, jitter = camera["pixel_size_nm"], training_set["scale_jitter"]
-    pixels = [own * (1 - jitter), own * (1 + jitter), *(training_set["pixel_size_nm"] or ())]
+    native, jitter = camera["pixel_size_nm"], training_set["scale_jitter"]
+    pixels = [native * (1 - jitter), native * (1 + jitter), *(training_set["pixel_size_nm"] or ())]
     if training_set["contrast_factor"] is None:
         nominal, jitter = camera["contrast_factor"], training_set["contrast_factor_jitter"]
         factors = [nominal * (1 - jitter), nominal * (1 + jitter)]
@@ -40,13 +41,39 @@ def operating_range(camera: Mapping, training_set: Mapping) -> dict[str, object]
     low, high = training_set["c1_nm"]
     spread = training_set["c1_jitter_nm"]
     return {
-        "own_pixel_size_nm": own,
+        "own_pixel_size_nm": training_set["own_pixel_size_nm"] or native,
         "pixel_size_nm": [round(min(pixels), 6), round(max(pixels), 6)],
-        "dose_e_per_a2": [round(dose_e_per_a2(d, own), 3) for d in training_set["dose_e_per_px"]],
+        "dose_e_per_a2": [
+            round(dose_e_per_a2(d, native), 3) for d in training_set["dose_e_per_px"]
+        ],
         "contrast": training_set["contrast"],
         "contrast_factor": [round(f, 6) for f in factors],
         "c1_nm": [round(low - spread, 6), round(high + spread, 6)],
     }
+
+
+def relative_on_own_pixels(
+    counts: np.ndarray, dose_e_per_px: float, pixel_size_nm: float, own_pixel_size_nm: float
+) -> torch.Tensor:
+    """Return what a network is given of a frame: counts over dose on its own pixels.
+
+    Parameters
+    ----------
+    counts : array (y, x)
+        Electrons per pixel.
+    dose_e_per_px : float
+        In vacuum, on a pixel of `counts`.
+    pixel_size_nm, own_pixel_size_nm : float
+        Of `counts` and of the network [nm].
+
+    Returns
+    -------
+    tensor (1, 1, y', x'), float32, vacuum = 1
+    """
+    if abs(pixel_size_nm / own_pixel_size_nm - 1) > PIXEL_TOLERANCE:
+        counts, _ = resample_counts(counts, pixel_size_nm, own_pixel_size_nm)
+        dose_e_per_px *= (own_pixel_size_nm / pixel_size_nm) ** 2
+    return torch.from_numpy(np.asarray(counts, np.float32) / np.float32(dose_e_per_px))[None, None]
 
 
 def effective_field(

@@ -15,13 +15,16 @@ FIGURES = (
     "likelihood",
 )
 
+# Only where the study has such a sweep; from the tables of ``lowdose compare``.
+OF_SWEEPS = ("field", "field_law", "geometry")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from lowdose.report.paths import FILES
     from lowdose.stages import add_spec_arguments
 
     add_spec_arguments(parser)
-    parser.add_argument("--figure", required=True, choices=FIGURES, help="which one")
+    parser.add_argument("--figure", required=True, choices=FIGURES + OF_SWEEPS, help="which one")
     for name, default in FILES.items():
         parser.add_argument(f"--{name}", type=Path, default=Path(default), metavar="PATH")
     parser.add_argument("--output", type=Path, default=Path("results/figures"), metavar="FOLDER")

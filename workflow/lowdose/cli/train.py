@@ -32,15 +32,17 @@ def run(arguments: argparse.Namespace) -> None:
 
     from lowdose import seeds
     from lowdose.cli import log
-    from lowdose.cli._card import effective_field, operating_range
+    from lowdose.cli._card import effective_field, operating_range, relative_on_own_pixels
     from lowdose.data.training_data import renderer, validation
     from lowdose.denoisers import checkpoints
-    from lowdose.denoisers.learned import apply
+    from lowdose.denoisers.cards import network_info
+    from lowdose.denoisers.learned import LearnedDenoiser
     from lowdose.denoisers.networks.build import build, parameter_count
     from lowdose.denoisers.networks.receptive_field import computed
     from lowdose.metrics import psnr
     from lowdose.provenance import code_digest, digest
     from lowdose.runtime import fix_torch, write_text
+    from lowdose.sampling import dose_e_per_a2
     from lowdose.stages import spec_from
     from lowdose.training.loop import train, use_bf16
 
@@ -64,15 +66,24 @@ def run(arguments: argparse.Namespace) -> None:
     dose = spec["reference_dose_e_per_px"]
     frames = validation(arguments.frames / VALIDATION, dose, spec["study_seed"])
     network = build(spec["network"], seeds.torch_seed(spec["study_seed"], "weights", spec["seed"]))
+    field, ranges = computed(network), operating_range(spec["camera"], training_set)
+    pixel, own = spec["camera"]["pixel_size_nm"], ranges["own_pixel_size_nm"]
     bf16 = use_bf16(settings["precision"])
+    info = network_info(full_name, {"name": full_name, "receptive_field_px": field, **ranges})
+    denoiser = LearnedDenoiser(network, info, own_pixel_size_nm=own, bf16=bf16, device="cpu")
     watched = sys.stderr.isatty()
 
     def validate(candidate: torch.nn.Module) -> dict[str, float]:
+        # As a user's frame goes: resampled to the network's own pixel and back, if it has one.
+        denoiser.network = candidate
         scores = [
-            psnr(clean * dose, apply(candidate, noisy, bf16=bf16)[0, 0].numpy() * dose,
-                 dose_e_per_px=dose)
-            for noisy, clean in frames
-        ]  # fmt: skip
+            psnr(
+                clean,
+                denoiser.denoise(counts[None], pixel, dose=dose_e_per_a2(dose, pixel))[0],
+                dose_e_per_px=dose,
+            )
+            for counts, clean in frames
+        ]
         return {"validation_psnr_db": round(sum(scores) / len(scores), 4)}
 
     def resumed(history: list[dict]) -> None:
@@ -93,7 +104,6 @@ def run(arguments: argparse.Namespace) -> None:
             events.add({k: record[k] for k in (
                 "step", "loss", "learning_rate", "validation_psnr_db", "seconds")})  # fmt: skip
 
-    field = computed(network)
     seen = "the whole frame" if field is None else f"{field} px"
     log(f"{spec['name']}: {parameter_count(network)} parameters, sees {seen}, "
         f"{len(data.images)} images")  # fmt: skip
@@ -112,20 +122,19 @@ def run(arguments: argparse.Namespace) -> None:
     except SystemExit:
         log(f"stopped by SIGTERM; {state} is kept, run again to continue")
         raise
-    pixel = spec["camera"]["pixel_size_nm"]
     card = {
         "name": spec["name"],
         "denoiser": full_name,
         "architecture": spec["network"],
         "parameters": parameter_count(network),
         "receptive_field_px": field,
-        "receptive_field_nm": None if field is None else round(field * pixel, 4),
+        "receptive_field_nm": None if field is None else round(field * own, 4),
         "effective_field_px": effective_field(
             network,
-            [noisy for noisy, _ in frames],
+            [relative_on_own_pixels(counts, dose, pixel, own) for counts, _ in frames],
             seeds.rng(spec["study_seed"], "effective field"),
         ),
-        **operating_range(spec["camera"], training_set),
+        **ranges,
         "training_set": training_set,
         "training": settings,
         "training_data_digest": data_digest,

@@ -34,8 +34,42 @@ class Conditions:
     drift_nm: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class Illumination:
+    """Brightness of the vacuum over a crop: a level about 1, and what it gains down and across.
+
+    Attributes
+    ----------
+    level : float
+    down, across : float
+        Relative gain from the middle of the crop to its lower and right side.
+    """
+
+    level: float
+    down: float
+    across: float
+
+    def at(self, line: torch.Tensor) -> torch.Tensor:
+        """Return it on a square of pixels.
+
+        Parameters
+        ----------
+        line : tensor (n,)
+            Their places along either side; the crop reaches from -1 to 1.
+
+        Returns
+        -------
+        tensor (n, n), or (1, 1) where it is the same everywhere
+        """
+        if not (self.down or self.across):
+            return torch.full((1, 1), self.level)
+        return self.level * (1 + self.down * line[:, None] + self.across * line[None, :])
+
+
 class Augmentation:
     """Draws the conditions of training images around those of the study.
+
+    A network sees pixels of `own_pixel_nm`, whatever the detector's.
 
     Parameters
     ----------
@@ -87,30 +121,29 @@ class Augmentation:
             drift = length * np.sin(angle), length * np.cos(angle)
         return Conditions(c1_nm, optics, camera, drift)
 
-    def illumination(self, size: int, rng: np.random.Generator) -> torch.Tensor:
-        """Draw the brightness of the vacuum over a crop: a level and a slope, about 1.
+    @property
+    def own_pixel_nm(self) -> float:
+        """Pixel size of what the network is shown [nm]."""
+        return self._get("own_pixel_size_nm") or self.camera["pixel_size_nm"]
 
-        Returns
-        -------
-        tensor (size, size) or (1, 1), float32
-        """
+    def dose(self, rng: np.random.Generator) -> float:
+        """Draw the dose on one of the network's pixels [e/pixel]; the key is the camera's."""
+        drawn = float(np.exp(rng.uniform(*np.log(self.settings["dose_e_per_px"]))))
+        return drawn * (self.own_pixel_nm / self.camera["pixel_size_nm"]) ** 2
+
+    def illumination(self, rng: np.random.Generator) -> Illumination:
+        """Draw the brightness of the vacuum over a crop."""
         level = 1 + self._get("level_jitter", 0.0) * rng.uniform(-1, 1)
         slope = self._get("illumination_jitter", 0.0) * rng.uniform() / 2
-        if slope == 0:
-            return torch.full((1, 1), level)
-        angle = rng.uniform(0, 2 * np.pi)
-        line = torch.linspace(-1, 1, size)
-        ramp = np.sin(angle) * line[:, None] + np.cos(angle) * line[None, :]
-        return level * (1 + slope * ramp)
+        angle = rng.uniform(0, 2 * np.pi) if slope else 0.0
+        return Illumination(level, slope * np.sin(angle), slope * np.cos(angle))
 
     def detector_pixel(self, rng: np.random.Generator) -> float | None:
         """Draw the pixel size of the detector [nm], or None for the network's own."""
-        span = self._get("pixel_size_nm")
-        if span is None or rng.random() < 0.5:
-            return None
-        pixel = float(np.exp(rng.uniform(*np.log(span))))
-        near = abs(pixel / self.camera["pixel_size_nm"] - 1) <= NATIVE
-        return None if near else pixel
+        pixel, span = self.camera["pixel_size_nm"], self._get("pixel_size_nm")
+        if span is not None and rng.random() >= 0.5:
+            pixel = float(np.exp(rng.uniform(*np.log(span))))
+        return None if abs(pixel / self.own_pixel_nm - 1) <= NATIVE else pixel
 
     def _deviate(self, optics: dict, key: str, size: float, angle: float) -> None:
         """Add a residual aberration to the one that is set, as two-dimensional vectors."""
@@ -124,20 +157,38 @@ class Augmentation:
         return self.settings.get(key, default)
 
 
-def resampled_counts(
-    clean: torch.Tensor, dose: float, dark: float, ratio: float, generator: torch.Generator
-) -> torch.Tensor:
-    """Draw counts on detector pixels of another size and bring them to those of the network.
-
-    What :func:`lowdose.sampling.resample_counts` does to a user's frame: their noise is
-    correlated where the detector's pixels are larger, and smoother where they are smaller.
+def averaged(clean: torch.Tensor, ratio: float) -> torch.Tensor:
+    """Average an expectation over larger pixels; pixels 0 share their centre.
 
     Parameters
     ----------
     clean : tensor (n, n)
-        Expectation on the network's pixels, relative to vacuum.
-    dose : float
-        Dose on one of the network's pixels [e/pixel].
+        Relative to vacuum.
+    ratio : float
+        New pixel over old pixel, at least 1.
+
+    Returns
+    -------
+    tensor (m, m)
+        Relative to vacuum; m is about n / ratio.
+    """
+    there = torch.from_numpy(overlaps(len(clean), ratio)).to(clean.dtype) / ratio
+    return there @ clean @ there.T
+
+
+def resampled_counts(
+    expected: torch.Tensor, dark: float, ratio: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Draw counts on the detector's pixels and bring them to those of the network.
+
+    What :func:`lowdose.sampling.resample_counts` does to a user's frame: their noise is
+    correlated where the detector's pixels are larger; where a whole odd number of them makes one
+    of the network's, they are binned and stay Poisson counts.
+
+    Parameters
+    ----------
+    expected : tensor (m, m)
+        Expected counts on the detector's pixels [e/pixel].
     dark : float
         Mean dark counts of a detector pixel [e/pixel]; drawn and subtracted.
     ratio : float
@@ -146,12 +197,10 @@ def resampled_counts(
 
     Returns
     -------
-    tensor (m, m)
-        Electrons per network pixel; m is n or a few pixels less, since the last detector
-        pixel may end before the crop does.
+    tensor (n, n)
+        Electrons per network pixel; pixels 0 share their centre, and the last of the network's
+        has its centre on the frame.
     """
-    there = torch.from_numpy(overlaps(len(clean), ratio)).to(clean.dtype)
-    back = torch.from_numpy(overlaps(len(there), 1 / ratio)).to(clean.dtype)
-    expected = dose * (there @ clean @ there.T).clamp(min=0)
-    counts = torch.poisson(expected + dark, generator=generator) - dark
+    back = torch.from_numpy(overlaps(len(expected), 1 / ratio)).to(expected.dtype)
+    counts = torch.poisson(expected.clamp(min=0) + dark, generator=generator) - dark
     return back @ counts @ back.T

@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from lowdose import seeds
-from lowdose.data.augmentation import Augmentation, Conditions, resampled_counts
+from lowdose.data.augmentation import Augmentation, Conditions, averaged, resampled_counts
 from lowdose.imaging.camera import blur, detected
 from lowdose.imaging.optics import WaveOptics
 from lowdose.imaging.resampling import sample_periodic, spline_coefficients
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a crop lies in its cell.
+
+    Attributes
+    ----------
+    cell_nm, middle_nm : (float, float)
+        Height and width of the cell; y and x of the crop's middle [nm].
+    angle : float
+        Rotation of the crop [radians].
+    mirror : float
+        -1 for a crop that is mirrored left to right, else 1.
+    pixel_nm : float
+        Side of the network's pixels [nm].
+    """
+
+    cell_nm: tuple[float, float]
+    middle_nm: tuple[float, float]
+    angle: float
+    mirror: float
+    pixel_nm: float
+
+    def cut(self, image: torch.Tensor, line: torch.Tensor) -> torch.Tensor:
+        """Return the image on a square of pixels.
+
+        Parameters
+        ----------
+        image : tensor (y, x)
+            From `spline_coefficients`.
+        line : tensor (n,)
+            Places along either side from the middle of the crop, in the network's pixels.
+
+        Returns
+        -------
+        tensor (n, n)
+        """
+        steps = line * self.pixel_nm
+        v, u = torch.meshgrid(steps, steps, indexing="ij")
+        u = u * self.mirror
+        (height, width), (y, x) = self.cell_nm, self.middle_nm
+        rows = y + np.sin(self.angle) * u + np.cos(self.angle) * v
+        columns = x + np.cos(self.angle) * u - np.sin(self.angle) * v
+        return sample_periodic(image, rows / height, columns / width)[0, 0]
 
 
 class TrainingRenderer:
@@ -93,26 +139,38 @@ class TrainingRenderer:
         self, image: torch.Tensor, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return one noisy and one clean crop (crop, crop)."""
-        n, dark = self.crop_px, self.augmentation.camera.get("dark_e_per_px", 0.0)
-        pixel = self.augmentation.detector_pixel(rng)
-        ratio = 1.0 if pixel is None else pixel / self.augmentation.camera["pixel_size_nm"]
+        n, drawn = self.crop_px, self.augmentation
+        dark = drawn.camera.get("dark_e_per_px", 0.0)
+        pixel = drawn.detector_pixel(rng)
+        ratio = 1.0 if pixel is None else pixel / drawn.own_pixel_nm
         # A few pixels more, since the last whole detector pixel may end before the crop.
-        size = n if pixel is None else n + 1 + int(np.ceil(ratio))
-        clean = self._crop(image, size, rng) * self.augmentation.illumination(size, rng)
-        dose = float(np.exp(rng.uniform(*np.log(self.augmentation.settings["dose_e_per_px"]))))
+        size = n + 1 + int(np.ceil(ratio)) if ratio > 1 else n
+        place = self._place(size, rng)
+        light, dose = drawn.illumination(rng), drawn.dose(rng)
+
+        def expectation(line: torch.Tensor) -> torch.Tensor:
+            return place.cut(image, line) * light.at(line * (2 / (size - 1)))
+
+        line = torch.arange(size) - (size - 1) / 2  # in the network's pixels, from the middle
+        clean = expectation(line)
         if pixel is None:
             counts = torch.poisson(clean.clamp(min=0) * dose + dark, generator=generator) - dark
+        elif ratio > 1:
+            expected = averaged(clean, ratio) * (dose * ratio**2)
+            counts = resampled_counts(expected, dark, ratio, generator)
         else:
-            counts = resampled_counts(clean, dose, dark, ratio, generator)
+            # One of the network's pixels more on either side, or the outermost would gather the
+            # counts of half their area.
+            finer = torch.arange(int(np.ceil((n + 1) / ratio)) + 1) * ratio + (line[0] - 1)
+            expected = expectation(finer) * (dose * ratio**2)
+            counts = resampled_counts(expected, dark, ratio, generator)[1:, 1:]
         return counts[:n, :n] / dose, clean[:n, :n]
 
-    def _crop(self, image: torch.Tensor, size: int, rng: np.random.Generator) -> torch.Tensor:
-        """Cut one crop (size, size) at a random place, angle, scale and mirror."""
+    def _place(self, size: int, rng: np.random.Generator) -> Place:
+        """Draw place, angle, scale and mirror of a crop of so many of the network's pixels."""
         height, width = self.optics.cell_nm
         settings = self.augmentation.settings
-        pixel = self.augmentation.camera["pixel_size_nm"] * (
-            1 + settings["scale_jitter"] * rng.uniform(-1, 1)
-        )
+        pixel = self.augmentation.own_pixel_nm * (1 + settings["scale_jitter"] * rng.uniform(-1, 1))
         angle = np.deg2rad(settings["rotation_deg"]) * rng.uniform(-1, 1)
         half = size * pixel / 2
         reach = half * (abs(np.cos(angle)) + abs(np.sin(angle)))
@@ -121,15 +179,11 @@ class TrainingRenderer:
         y = rng.uniform(low, high) if low < high else (low + high) / 2
         x = rng.uniform(0, width)
         mirror = -1.0 if rng.random() < 0.5 else 1.0
-        steps = (torch.arange(size) - (size - 1) / 2) * pixel
-        v, u = torch.meshgrid(steps, steps, indexing="ij")
-        u = u * mirror
-        rows = y + np.sin(angle) * u + np.cos(angle) * v
-        columns = x + np.cos(angle) * u - np.sin(angle) * v
-        return sample_periodic(image, rows / height, columns / width)[0, 0]
+        return Place((height, width), (y, x), angle, mirror, pixel)
 
     def _blur(self, drawn: Conditions) -> torch.Tensor:
         """Return the camera's transfer; computed once where it is the same for all images."""
+        # The transfer is a property of the detector, whatever its counts are resampled to.
         camera, pixel = drawn.camera, self.augmentation.camera["pixel_size_nm"]
         key = (camera["mtf_nyquist"], camera["vibration_nm"], drawn.drift_nm)
         if key not in self._blurs:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from lowdose import seeds
 from lowdose.data.augmentation import Augmentation
@@ -92,15 +91,10 @@ def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRen
     )
 
 
-def validation(
-    path: Path, dose_e_per_px: float, seed: int
-) -> list[tuple[torch.Tensor, np.ndarray]]:
-    """Return the validation frames: (relative counts (1, 1, y, x), clean (y, x)), vacuum = 1."""
+def validation(path: Path, dose_e_per_px: float, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the validation frames: (counts, their expectation), both (y, x) [e/pixel]."""
     frames = read_frames(path)
     return [
-        (
-            torch.from_numpy(frames.counts(i, dose_e_per_px, 0, seed) / dose_e_per_px)[None, None],
-            frames.clean[i],
-        )
+        (frames.counts(i, dose_e_per_px, 0, seed), frames.clean[i] * dose_e_per_px)
         for i in range(len(frames.clean))
     ]

@@ -18,11 +18,12 @@ from lowdose import seeds
 from lowdose.denoisers.cards import read_card
 from lowdose.evaluation.arms import network_folder
 from lowdose.evaluation.field_sweep import frames_of
-from lowdose.evaluation.statistics import interval_of
+from lowdose.evaluation.statistics import Interval, interval_of
 from lowdose.evaluation.summary import MEASURES
 
 DEGREE = 3
 MEASURED = ("psnr_db", "f1", "fill_in_rate")
+BOUNDS = {"px": (0, 1), "nm": (0, 1), "difference": (-1, 1)}  # of R squared, and of a difference
 
 
 class Explained:
@@ -57,6 +58,8 @@ class Explained:
             values = (times @ self.top) / (times @ self.bottom)
         centred = values - values.mean(axis=1, keepdims=True)
         total = np.sum(centred**2, axis=1)
+        # Of equal values the rounding alone would be explained.
+        total[total <= 1e-20 * np.sum(values**2, axis=1)] = np.nan
         result = np.zeros(len(values))
         for sign, hat in self._hats:
             left = np.sum((values - values @ hat) ** 2, axis=1)
@@ -95,10 +98,12 @@ def fits(spec: Mapping, evaluation: Path, networks: Path) -> pd.DataFrame:
             by = valid["base_shape"]
             sums.append((valid[value].groupby(by).sum(), weight.groupby(by).sum()))
         top, bottom = (pd.concat([one[k] for one in sums], axis=1).to_numpy(float) for k in (0, 1))
-        for against in ("px", "nm", "difference"):
+        for against in BOUNDS:
             effect = Explained(top, bottom, np.array(fields_px), np.array(fields_nm), against)
             rng = seeds.rng(spec["seed"], "law", measure)  # the same shapes for all three
-            found = interval_of(effect, 0.95, spec["draws"], None, rng)
+            found = Interval(*[float("nan")] * 3)  # where all networks score alike
+            if np.isfinite(effect.of(np.ones((1, len(top))))[0]):
+                found = interval_of(effect, 0.95, spec["draws"], BOUNDS[against], rng)
             rows.append({"measure": measure, "against": against, "r_squared": found.estimate,
                          "low": found.low, "high": found.high, "n_networks": len(cells),
                          "n_shapes": len(top)})  # fmt: skip

@@ -87,6 +87,10 @@ class Inputs:
         order = known["denoiser"].map(rank)
         return known.iloc[np.lexsort((known["dose_e_per_px"], order))].reset_index(drop=True)
 
+    def compared(self, name: str) -> pd.DataFrame:
+        """Return a table that compares the trainings of a sweep."""
+        return _read(self.tables / f"{name}.csv", "compare")
+
     def likelihood(self) -> pd.DataFrame:
         """Return the verdict on every detected surface column."""
         return _read(self.columns, "columns")
