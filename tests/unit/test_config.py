@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lowdose import config
+from lowdose import config, config_docs
 from lowdose.config import Config, load, overlay, parse
-from lowdose.config_networks import DnCNNSpec, UNetSpec, crop_problem
+from lowdose.config_networks import ARCHITECTURES, DnCNNSpec, UNetSpec, crop_problem
 from lowdose.runtime import UserError
 from lowdose.stages import Study
 
@@ -90,6 +90,19 @@ WRONG = {
     "nothing left to train on": (
         {"frames": {"test_shapes": 40}},
         "structures.base_shapes and leave none for training",
+    ),
+    "detector pixels beyond use": (
+        {"training_sets": {"white": {"pixel_size_nm": [1e-7, 0.01]}}},
+        "pixel_size_nm must lie between 0.001 and 0.05",
+    ),
+    "own pixel beyond use": (
+        {"training_sets": {"white": {"own_pixel_size_nm": 1e-6}}},
+        "at training_sets.white.own_pixel_size_nm (it is 1e-06): Input should be greater than or "
+        "equal to 0.001",
+    ),
+    "no family": (
+        {"training_sets": {"white": {"families": []}}},
+        "at training_sets.white.families: List should have at least 1 item",
     ),
     "not a number": ({"optics": {"c3_um": float("nan")}}, "at optics.c3_um (it is nan)"),
     "tilt": ({"structures": {"tilts_deg": [[9, 0]]}}, "the largest that works is 6"),
@@ -242,3 +255,18 @@ def test_crops_fit_the_scales(scales, stem, crop, fits):
 def test_crops_fit_the_stem_of_a_dncnn():
     assert crop_problem(DnCNNSpec(architecture="dncnn", stem=4), 256) is None
     assert "multiple of 4 px" in crop_problem(DnCNNSpec(architecture="dncnn", stem=4), 250)
+
+
+def test_a_network_may_train_by_steps_where_the_others_have_minutes():
+    values = {"training": {"minutes": 5}, "networks": {"wide": {"training": {"minutes": None}}}}
+    found = load([], values)
+    assert (found.training_of("wide").minutes, found.training_of("wide").steps) == (None, 2200)
+    assert found.training_of("narrow").minutes == 5
+
+
+def test_every_architecture_and_file_has_its_place_in_the_page():
+    page = config_docs.generated_files()["config/README.md"]
+    for name in ARCHITECTURES:
+        assert f"## `networks.NAME.spec`, architecture: {name}\n" in page
+    for name in OVERLAYS:
+        assert f"| `{name}` |" in page

@@ -94,3 +94,17 @@ def test_a_table_compares_the_networks_of_its_sweep(field, geometry):
     assert study.compared("field_law") == study.compared("field_law_fit")
     assert study.spec("figure", figure="field")["trainings"] == sweeps.field_sweep(field)
     assert Study(geometry).sweeps() == ["geometry"]
+
+
+def test_a_network_that_sees_the_whole_frame_is_in_no_sweep_of_fields(field):
+    networks = {
+        "whole": {
+            "spec": {"architecture": "resunet", "middle": ["fourier"]},
+            "training": {"crop_px": 896},
+        }
+    }
+    sweep = [*field.model_dump(mode="json")["sweep"],
+             {"networks": ["whole"], "training_sets": ["native"], "seeds": [0]}]  # fmt: skip
+    found = load("field", networks=networks, sweep=sweep)
+    assert "whole" in {t["network"] for t in sweeps.trainings(found)}
+    assert sweeps.field_sweep(found) == sweeps.field_sweep(field)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -28,6 +29,14 @@ INTRODUCTION = """\
 | `config.yaml` | the whole chain, three networks, four baselines | about 8 minutes |
 | `study.yaml` | receptive fields, training geometries, more shapes and doses | hours, resumable |
 | `paper.yaml` | 101 shapes, 855 models, 17,955 images, the paper's networks | a cluster with GPUs |
+| `field.yaml` | what a wider receptive field gains; nanometres of context or pixels of network | \
+100 minutes, resumable |
+| `geometry.yaml` | trained on one kind of images, tested on every kind | 50 minutes, resumable |
+| `search.yaml` | the architectures that were tried, in equal time | an hour, resumable |
+| `release.yaml` | the networks that come with the package, for `./study release` | \
+two hours, resumable |
+| `au-tio2.yaml` | another system: gold on rutile, by elements and lattice constants alone | \
+seconds (its structures) |
 | `tiny.yaml` | the same job graph on toy sizes, for tests; meaningless results | about a minute |
 
 A **training** is one network on one training set from one seed. `sweep` lists which: each entry
@@ -56,6 +65,11 @@ COST = {
     "evaluation.bootstrap_draws": "milliseconds",
 }
 
+ARCHITECTURES = {
+    get_args(spec.model_fields["architecture"].annotation)[0]: spec
+    for spec in get_args(config_networks.NetworkSpec)
+}
+
 SECTIONS = (
     ("structures", configuration.Structures),
     ("simulation", configuration.Simulation),
@@ -66,8 +80,7 @@ SECTIONS = (
     ("training_sets.NAME", configuration.TrainingSet),
     ("training", configuration.Training),
     ("networks.NAME", configuration.Network),
-    ("networks.NAME.spec, architecture: dncnn", config_networks.DnCNNSpec),
-    ("networks.NAME.spec, architecture: unet", config_networks.UNetSpec),
+    *((f"networks.NAME.spec, architecture: {name}", spec) for name, spec in ARCHITECTURES.items()),
     ("sweep, each entry", configuration.SweepEntry),
     ("evaluation", configuration.Evaluation),
 )

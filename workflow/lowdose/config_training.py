@@ -18,14 +18,19 @@ from lowdose.config_world import (
     Strict,
 )
 
+# Beyond these no column can be told, or a crop would be drawn on billions of detector pixels.
+SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 0.001, 0.05
+
 
 class TrainingSet(Strict):
     """Which models, optics and doses a network is shown."""
 
     contrast: Contrast = Field("white", description="contrast class")
-    families: list[Family] | None = Field(None, description="families (default: all)")
-    defects: list[Defect] | None = Field(None, description="defects (default: all)")
-    layers: list[int] | None = Field(None, description="support thicknesses (default: all)")
+    families: list[Family] | None = Field(None, min_length=1, description="families (default: all)")
+    defects: list[Defect] | None = Field(None, min_length=1, description="defects (default: all)")
+    layers: list[int] | None = Field(
+        None, min_length=1, description="support thicknesses (default: all)"
+    )
     largest_tilt_deg: NotNegative | None = Field(None, description="largest tilt (default: any)")
     c1_nm: Range = Field((0.0, 20.0), description="range of C1 [nm]")
     c1_jitter_nm: NotNegative = Field(0.5, description="uniform jitter of C1 [nm]")
@@ -78,7 +83,8 @@ class TrainingSet(Strict):
     )
     own_pixel_size_nm: Positive | None = Field(
         None,
-        le=0.05,
+        ge=SMALLEST_PIXEL_NM,
+        le=LARGEST_PIXEL_NM,
         description="pixel size on which the network works [nm]: counts are drawn on the "
         "detector's pixels and resampled to it (default: the camera's)",
     )
@@ -92,6 +98,11 @@ class TrainingSet(Strict):
             raise ValueError("vibration_nm must be 0 or more")
         if self.mtf_nyquist and self.mtf_nyquist[1] > 1:
             raise ValueError("mtf_nyquist must be 1 or less")
+        low, high = self.pixel_size_nm or (SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM)
+        if low < SMALLEST_PIXEL_NM or high > LARGEST_PIXEL_NM:
+            raise ValueError(
+                f"pixel_size_nm must lie between {SMALLEST_PIXEL_NM} and {LARGEST_PIXEL_NM}"
+            )
         return self
 
 
@@ -133,6 +144,7 @@ class Network(Strict):
     """One network of the sweep."""
 
     spec: NetworkSpec = Field(discriminator="architecture", description="architecture")
-    training: dict[str, float | int | bool | str] = Field(
-        {}, description="keys of `training` that differ for this network"
+    training: dict[str, float | int | bool | str | None] = Field(
+        {},
+        description="keys of `training` that differ for this network (`minutes: null`: by steps)",
     )

@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "figure": "figures",
 }
 REFERENCES = ("clean", "constant", "raw")
+BUDGET = ("steps", "minutes")  # of a training: the second replaces the first where it is set
 # Table and figure -> the trainings that it compares.
 SWEEPS = {
     "field": sweeps.field_sweep,
@@ -244,7 +245,7 @@ class Study:
                     "training_set": t,
                     "seed": k,
                     **self.values["networks"][n]["spec"],
-                    "steps": self.config.training_of(n).steps,
+                    **{key: getattr(self.config.training_of(n), key) for key in BUDGET},
                 }
                 for n, t, k in self.config.trainings()
             ],

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from lowdose.config import Config
-from lowdose.config_networks import field_estimate
+from lowdose.config_networks import WHOLE_FRAME_PX, field_estimate
 
 FIELDS = 7  # different receptive fields that make a sweep
 LAW_PIXELS, LAW_FIELDS = 2, 3  # own pixels and fields that make a grid of both
@@ -46,7 +46,8 @@ def field_sweep(config: Config) -> list[dict]:
     list of dict
         As :func:`trainings`, with ``long`` (bool).
     """
-    every = [t for t in trainings(config) if t["own_pixel_size_nm"] == config.camera.pixel_size_nm]
+    native = config.camera.pixel_size_nm
+    every = [t for t in _with_a_field(config) if t["own_pixel_size_nm"] == native]
     groups = _grouped(every, ("training_set", "steps", "crop_px", "batch"))
     best = max(groups, key=lambda group: _different(group, "receptive_field_px"), default=[])
     if _different(best, "receptive_field_px") < FIELDS:
@@ -60,7 +61,7 @@ def field_sweep(config: Config) -> list[dict]:
 
 def field_law(config: Config) -> list[dict]:
     """Return trainings of one amount of work on several own pixels and with several fields."""
-    for group in _grouped(trainings(config), ("steps", "crop_px", "batch")):
+    for group in _grouped(_with_a_field(config), ("steps", "crop_px", "batch")):
         pixels = _different(group, "own_pixel_size_nm")
         if pixels >= LAW_PIXELS and _different(group, "receptive_field_px") >= LAW_FIELDS:
             return group
@@ -85,6 +86,11 @@ def geometry(config: Config) -> list[dict]:
     if len(best) < SETS:
         return []
     return [{**t, "shown": _shown(config, t["training_set"])} for t in best]
+
+
+def _with_a_field(config: Config) -> list[dict]:
+    """Return the trainings whose network does not see the whole frame."""
+    return [t for t in trainings(config) if t["receptive_field_px"] < WHOLE_FRAME_PX]
 
 
 def _shown(config: Config, name: str) -> dict[str, list]:

@@ -41,7 +41,9 @@ use rule evaluate as evaluate_ready with:
         spec=study.spec_of("evaluate", denoisers=study.ready()),
         code=study.code_of(
             "evaluate",
-            *sorted({m for name in ["raw", *study.config.shipped] for m in study.modules_of(name)}),
+            *sorted(
+                {m for name in ["raw", *study.config.shipped] for m in study.modules_of(name)}
+            ),
         ),
         libraries=study.libraries_of("evaluate"),
 

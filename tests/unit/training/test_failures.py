@@ -171,6 +171,15 @@ def test_a_file_that_may_not_grow(tmp_path, monkeypatch):
     )
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C as a terminal has it: a shell lets its background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
@@ -188,6 +197,7 @@ def test_a_signal_finishes_the_step_and_saves(tmp_path, number, raised):
     assert_continues(tmp_path, 9)
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_second_ctrl_c_does_not_wait():
     with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
         signal.raise_signal(signal.SIGTERM)
@@ -214,7 +224,8 @@ def test_a_training_runs_in_a_thread(tmp_path):
     thread.start()
     thread.join()
     straight = run(tmp_path / "straight")
-    assert torch.equal(found[0][0]["weight"], straight[0]["weight"])
+    # Another thread may compute with another number of threads, and so sum in another order.
+    torch.testing.assert_close(found[0][0]["weight"], straight[0]["weight"])
 
 
 def test_a_network_that_cannot_be_compiled(tmp_path, monkeypatch):

@@ -210,7 +210,9 @@ def _limit(spec: Mapping) -> str:
 def _splits(contents: Contents, spec: Mapping) -> str:
     classes = contents.classes
     rows = []
-    for split in ("train", "validation", "test"):
+    # Unused are training shapes that look like one held out, where there are any.
+    unused = ["unused"] if (classes["split"] == "unused").any() else []
+    for split in ("train", "validation", "test", *unused):
         group = classes[classes["split"] == split]
         named = sorted(set(group["base_shape"]) - set(BLANKS))
         rows.append([split, len(named), f"{group['model_id'].nunique():,}", f"{len(group):,}",

@@ -95,7 +95,12 @@ def train(
     budget = Budget(settings["steps"], settings["minutes"])
     loss_of = LOSSES[settings["loss"]]
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
+        network.parameters(),
+        lr=settings["learning_rate"],
+        # A second moment over 100 steps: over the usual 1000 it lags behind when gradients grow,
+        # and the steps that are then too long blew a network up now and then.
+        betas=(0.9, 0.99),
+        weight_decay=settings["weight_decay"],
     )
     average = AveragedWeights(network, settings["average"])
     place = Place()
