@@ -270,3 +270,16 @@ def test_every_architecture_and_file_has_its_place_in_the_page():
         assert f"## `networks.NAME.spec`, architecture: {name}\n" in page
     for name in OVERLAYS:
         assert f"| `{name}` |" in page
+
+
+def test_a_crop_higher_than_the_frame_is_refused_with_the_largest():
+    with pytest.raises(UserError) as caught:
+        load([], {"networks": {"wide": {"training": {"crop_px": 768}}}})
+    # 5.0 - 0.65 nm are 713.1 pixels.
+    assert "networks.wide: crops of 768 px are 4.68 nm high" in str(caught.value)
+    assert "that is 713 px: lower training.crop_px" in str(caught.value)
+    taller = {"structures": {"cell_height_nm": 5.4}}
+    load([], {"networks": {"wide": {"training": {"crop_px": 768}}}, **taller})
+    coarse = {"training_sets": {"white": {"own_pixel_size_nm": 0.0183}}}
+    with pytest.raises(UserError, match=r"crops of 256 px are 4\.68 nm high"):
+        load([], coarse)

@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 from lowdose.config_networks import crop_problem
 from lowdose.config_training import Network, Training, TrainingSet
 from lowdose.config_world import (
+    MARGIN_BOTTOM_NM,
+    MARGIN_TOP_NM,
     Camera,
     Contrast,
     Name,
@@ -176,6 +178,22 @@ class Config(Strict):
                 raise UserError(sentence(error, Training, f"networks.{name}.training")) from None
             if problem := crop_problem(network.spec, training.crop_px):
                 raise ValueError(f"networks.{name}: {problem}")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> Config:
+        height = self.structures.cell_height_nm - MARGIN_TOP_NM - MARGIN_BOTTOM_NM
+        for network, name, _ in self.trainings():
+            chosen, crop = self.training_sets[name], self.training_of(network).crop_px
+            own = chosen.own_pixel_size_nm or self.camera.pixel_size_nm
+            largest = int(height / own + 1e-9)
+            if crop > largest:
+                raise ValueError(
+                    f"networks.{network}: crops of {crop} px are {crop * own:.2f} nm high and "
+                    f"would show the image's repetition; frames are {height:.2f} nm high "
+                    f"(structures.cell_height_nm less {MARGIN_TOP_NM + MARGIN_BOTTOM_NM:g}), that "
+                    f"is {largest} px: lower training.crop_px or raise the cell"
+                )
         return self
 
     def training_of(self, network: str) -> Training:

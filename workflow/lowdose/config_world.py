@@ -25,6 +25,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+# A frame leaves out the lower edge of the cell, where the support ends, and the upper one,
+# where the support's underside shines through the periodic boundary [nm].
+MARGIN_TOP_NM = 0.15
+MARGIN_BOTTOM_NM = 0.50
 LARGEST_TILT_DEG = 6.0  # beyond it the propagator's small-angle form is not valid
 
 

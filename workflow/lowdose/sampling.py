@@ -10,6 +10,9 @@ from lowdose.runtime import UserError
 
 REFERENCE_DOSE_E_PER_PX = 0.45
 REFERENCE_PIXEL_SIZE_NM = 0.0061
+# Networks take pixels of this much more or less than their own as they are: they are trained on
+# them (`scale_jitter`).
+PIXEL_TOLERANCE = 0.05
 
 
 def dose_e_per_px(dose_e_per_a2: float, pixel_size_nm: float) -> float:

@@ -141,6 +141,10 @@ class Study:
         training = self.config.training_of(network)
         return round(1e6 * training.minutes) if training.minutes else training.steps
 
+    def runtime(self, network: str) -> int:
+        """Return the minutes that a cluster shall allow a training."""
+        return max(240, round(1.2 * (self.config.training_of(network).minutes or 0) + 30))
+
     def made_by(self, denoiser: str) -> str:
         """Return the file without which a denoiser cannot be evaluated."""
         if "." in denoiser:

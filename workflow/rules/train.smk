@@ -21,7 +21,7 @@ rule train:
     threads: 1
     resources:
         mem_mb=3000,
-        runtime=240,
+        runtime=lambda wildcards: study.runtime(wildcards.network),
     params:
         spec=study.spec_of("train"),
         code=lambda wildcards: study.code_of("train", *study.modules_of(f"{wildcards.network}.")),

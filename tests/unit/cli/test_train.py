@@ -116,13 +116,13 @@ def test_a_network_of_another_pixel_is_trained_and_evaluated_without_shift(folde
 
 
 def test_a_budget_in_minutes_says_how_far_it_is(folder, capsys):
-    # 0.36 s: a few steps, and a card with more of them than `steps`.
-    training = {**SPEC["training"], "steps": 1, "minutes": 0.006, "validate_every": 1}
+    # 1.2 s: a few steps, also on a busy machine, and a card with more of them than `steps`.
+    training = {**SPEC["training"], "steps": 1, "minutes": 0.02, "validate_every": 1}
     assert main(words(folder, {**SPEC, "training": training})) == 0
-    assert "at 100 % of 0.006 min" in capsys.readouterr().err
+    assert "at 100 % of 0.02 min" in capsys.readouterr().err
     timing = (folder / "out" / "timing.jsonl").read_text().splitlines()
     assert len(timing) > 1
-    assert json.loads(timing[-1])["seconds"] >= 0.35
+    assert json.loads(timing[-1])["seconds"] >= 1.15
 
 
 def flip(path):

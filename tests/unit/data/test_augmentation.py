@@ -80,6 +80,18 @@ def test_the_strongest_lens_holds_the_band_of_every_drawn_one(optics, camera, ce
         assert difference.abs().max() < 1e-3
 
 
+def test_a_sum_over_foci_follows_the_drawn_spread(optics, camera, cell_nm, phase_wave):
+    summed = {**optics, "focal_points": 7}
+    phase_wave = np.kron(phase_wave, np.ones((2, 2)))  # each focus passes higher frequencies
+    lens = WaveOptics(cell_nm, Augmentation(summed, camera, ALL).strongest_optics, 300.0)
+    spectrum = lens.spectrum(phase_wave)
+    for spread in (3.6, 5.0):
+        drawn = {**summed, "focal_spread_nm": spread}
+        own = WaveOptics(cell_nm, drawn, 300.0)
+        image = lens.intensity(spectrum, 8.0, drawn)
+        assert torch.allclose(image, own.intensity(own.spectrum(phase_wave), 8.0), atol=1e-5)
+
+
 def test_images_are_those_of_the_drawn_lens_and_camera(optics, camera, cell_nm, phase_wave):
     augmentation = Augmentation(optics, camera, ALL)
     lens = WaveOptics(cell_nm, augmentation.strongest_optics, 300.0)

@@ -234,3 +234,22 @@ def test_half_precision_is_half_the_size_and_the_answer_is_its_own(network, fold
         assert torch.equal(value, network.state_dict()[key].half().float())
     rounded = loaded.denoise(counts(), 0.0061)
     assert 0 < np.abs(rounded - exact).max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pixel_size_nm", 5), ("pixel_size_nm", [1]), ("pixel_size_nm", ["a", "b"]),
+     ("pixel_size_nm", [0.012, 0.004]), ("dose_e_per_a2", None), ("own_pixel_size_nm", "x"),
+     ("own_pixel_size_nm", 0), ("receptive_field_px", "x"), ("architecture", []), ("name", 3)],
+)  # fmt: skip
+def test_an_impossible_card_is_refused_by_its_key(folder, key, value):
+    change_card(folder, **{key: value})
+    with pytest.raises(UserError, match=f"card.json has an impossible '{key}'; train the"):
+        checkpoints.load(folder)
+
+
+def test_a_test_vector_of_one_side_is_refused(folder):
+    card = checkpoints.read_card(folder)
+    change_card(folder, test_vector={**card["test_vector"], "shape": [40 * 56]})
+    with pytest.raises(UserError, match="train the network anew"):
+        checkpoints.load(folder)

@@ -37,7 +37,7 @@ RESIDUAL = [
      "decoder_blocks": [2] * (n - 1), "stem": stem, "block": block, "middle": ["plain"],
      "padding": "zeros" if stem > 2 else "replicate"}
     for n, stem, block in itertools.product(
-        (1, 2, 3), (1, 2, 4, 6, 8), ("plain", "bottleneck", "convnext"))
+        (1, 2, 3), (1, 2, 4, 6, 8), ("plain", "bottleneck", "convnext", "separable"))
     if n < 3 or stem < 6
 ]  # fmt: skip
 GLOBAL = [

@@ -20,7 +20,7 @@ LEVEL_DB = 30.9  # of the paper's small-field networks
 LEVEL_MIN = 2.5
 GAIN_DB = 3.5
 VALIDATE_EVERY = 300
-PAPER_RATE = 1e-3  # config/paper.yaml trains its networks so; ours take twice that
+PAPER_RATE = 1e-3  # config/paper.yaml trains its networks so
 AVERAGE = 0.99  # a hundred steps, a few percent of these short trainings
 
 

@@ -16,7 +16,7 @@ def series_renderer(
     cell_nm: tuple[float, float], values: Mapping, shape: tuple[int, int]
 ) -> Callable[[np.ndarray, Sequence[float]], np.ndarray]:
     """Return a function (wave, C1 values) -> images (n, *shape) of one cell."""
-    from lowdose.data.frames import MARGIN_TOP_NM
+    from lowdose.config_world import MARGIN_TOP_NM
     from lowdose.imaging.rendering import ImageRenderer
 
     imaging = {key: values[key] for key in ("optics", "camera")}

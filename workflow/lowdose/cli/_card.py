@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from lowdose.denoisers.learned import PIXEL_TOLERANCE
 from lowdose.denoisers.networks.receptive_field import effective
-from lowdose.sampling import dose_e_per_a2, resample_counts
+from lowdose.sampling import PIXEL_TOLERANCE, dose_e_per_a2, resample_counts
 
 FRAME_PX = 512  # of each image's middle: wider than the effective field of any network of ours
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lowdose.sampling import overlaps
+from lowdose.sampling import PIXEL_TOLERANCE, overlaps
 
 SKEW = ("12", "21", "23")  # aberrations with a direction
-NATIVE = 0.05  # detector pixels this close to the network's are taken as they are
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Augmentation:
         optics["c3_um"] += np.copysign(self._get("c3_jitter_um", 0.0), optics["c3_um"])
         for key in SKEW:
             largest = self._get(f"c{key}_nm", 0.0)
-            optics[f"c{key}_nm"] = float(np.hypot(optics.get(f"c{key}_nm", 0.0), largest))
+            optics[f"c{key}_nm"] = optics.get(f"c{key}_nm", 0.0) + largest
         return optics
 
     def conditions(self, c1_nm: float, rng: np.random.Generator) -> Conditions:
@@ -143,7 +142,7 @@ class Augmentation:
         pixel, span = self.camera["pixel_size_nm"], self._get("pixel_size_nm")
         if span is not None and rng.random() >= 0.5:
             pixel = float(np.exp(rng.uniform(*np.log(span))))
-        return None if abs(pixel / self.own_pixel_nm - 1) <= NATIVE else pixel
+        return None if abs(pixel / self.own_pixel_nm - 1) <= PIXEL_TOLERANCE else pixel
 
     def _deviate(self, optics: dict, key: str, size: float, angle: float) -> None:
         """Add a residual aberration to the one that is set, as two-dimensional vectors."""

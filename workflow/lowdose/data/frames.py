@@ -15,14 +15,10 @@ import numpy as np
 import pandas as pd
 
 from lowdose import seeds
+from lowdose.config_world import MARGIN_BOTTOM_NM, MARGIN_TOP_NM
 from lowdose.imaging.camera import draw_counts
 from lowdose.imaging.rendering import ImageRenderer
 from lowdose.runtime import UserError, atomic_path
-
-# The frame leaves out the lower edge of the cell, where the support ends, and the upper one,
-# where the support's underside shines through the periodic boundary.
-MARGIN_TOP_NM = 0.15
-MARGIN_BOTTOM_NM = 0.50
 
 
 def region(cell_y_nm: float) -> tuple[float, float]:

@@ -43,7 +43,33 @@ def read_card(folder: Path) -> dict[str, Any]:
     missing = [key for key in NEEDED if not isinstance(card, dict) or key not in card]
     if missing:
         raise UserError(f"{path} lacks {missing[0]!r}; train the network anew.")
+    for key, fits in _FORMS.items():
+        if key in card and not fits(card[key]):
+            raise UserError(f"{path} has an impossible {key!r}; train the network anew.")
     return card
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and 0 < value[0] <= value[1]
+    )
+
+
+_FORMS = {
+    "name": lambda value: isinstance(value, str),
+    "architecture": lambda value: isinstance(value, dict),
+    "receptive_field_px": lambda value: value is None or (_is_number(value) and value >= 1),
+    "pixel_size_nm": _is_range,
+    "dose_e_per_a2": _is_range,
+    "own_pixel_size_nm": lambda value: value is None or (_is_number(value) and value > 0),
+}
 
 
 def network_info(name: str, card: Mapping[str, Any]) -> DenoiserInfo:

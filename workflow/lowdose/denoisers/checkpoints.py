@@ -40,7 +40,7 @@ def save(folder: Path, network: nn.Module, card: Mapping[str, Any], *, half: boo
     """
     tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
     if half:
-        tensors = {k: v.half() for k, v in tensors.items()}
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
         network.load_state_dict(tensors)
     with atomic_path(folder / WEIGHTS) as path:
         save_file(tensors, path)

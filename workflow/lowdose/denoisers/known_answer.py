@@ -58,6 +58,8 @@ def deviation(network: nn.Module, vector: Mapping[str, Any]) -> float:
         dose = float(vector["dose_e_per_px"])
     except (KeyError, TypeError, binascii.Error) as error:
         raise ValueError(f"no test vector: {error}") from None
+    if len(shape) != 2:
+        raise ValueError("no test vector: a frame has two sides")
     if not (dose > 0 and counts.size):
         raise ValueError("no test vector: neither dose nor frame may be empty")
     difference = np.abs(_answer(network, counts, dose) - expected).max()

@@ -13,11 +13,9 @@ from torch import nn
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
 from lowdose.denoisers.tiles import apply, chosen_device
 from lowdose.runtime import UserError
-from lowdose.sampling import resample_counts
+from lowdose.sampling import PIXEL_TOLERANCE, resample_counts
 
 LOGGER = logging.getLogger("lowdose.denoisers")
-# Networks are trained on pixels of this much more or less than their own (`scale_jitter`).
-PIXEL_TOLERANCE = 0.05
 
 
 class LearnedDenoiser(Denoiser):

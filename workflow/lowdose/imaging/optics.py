@@ -229,13 +229,13 @@ class WaveOptics:
         self.sampling.check(c1.detach())
         if spectrum.dim() == 2:
             spectrum = spectrum[None]
-        total = None
-        for offset, weight in self._foci:
+        total, focal = None, self._foci if optics is None else foci(optics)
+        for offset, weight in focal:
             lens = transfer(
                 *self._k, c1 + offset, optics or self.optics, self.energy_kev, dtype=spectrum.dtype
             )
             image = self._image(spectrum, lens)
-            if len(self._foci) > 1:
+            if len(focal) > 1:
                 image = weight * image if total is None else total + weight * image
             total = image
         return total

@@ -56,7 +56,7 @@ def load(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tensor], dict] |
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
+            metadata = file.metadata() or {}
             if metadata.get("fingerprint") != fingerprint:
                 return None
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

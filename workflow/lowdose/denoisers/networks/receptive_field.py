@@ -138,7 +138,7 @@ def _linearised(network: nn.Module) -> nn.Module:
     linear = copy.deepcopy(network).float()
     for module in linear.modules():
         for name, child in module.named_children():
-            if isinstance(child, Rectifier | Normalise):
+            if isinstance(child, Rectifier | Normalise | nn.LayerNorm):
                 setattr(module, name, nn.Identity())
             elif isinstance(child, Pool):
                 setattr(module, name, nn.AvgPool2d(2))
