@@ -51,11 +51,12 @@ def test_it_succeeds_and_names_its_report(first_run):
     assert report.stat().st_size > 500_000
 
 
-def test_it_ends_with_the_three_headline_numbers(first_run):
+def test_it_ends_with_the_headline_numbers_and_those_of_the_package(first_run):
     path = first_run.folder / "results" / "tables" / "headline.json"
     lines = json.loads(path.read_text(encoding="utf-8"))["lines"]
-    assert len(lines) == 3
-    assert first_run.out.splitlines()[-3:] == [f"  {line}" for line in lines]
+    assert len(lines) == 4
+    assert first_run.out.splitlines()[-4:] == [f"  {line}" for line in lines]
+    assert lines[3].startswith("Networks of the package: general ")
     assert all(any(letter.isdigit() for letter in line) for line in lines)
 
 
@@ -71,7 +72,7 @@ def test_memory_stays_under_4_gib(first_run):
 def test_a_second_run_has_nothing_to_do(second_run, first_run):
     assert second_run.code == 0, second_run.err
     assert "Nothing to be done" in second_run.out
-    assert second_run.out.splitlines()[-3:] == first_run.out.splitlines()[-3:]
+    assert second_run.out.splitlines()[-4:] == first_run.out.splitlines()[-4:]
     assert second_run.seconds < 60
 
 
@@ -109,3 +110,8 @@ def test_a_constant_image_has_no_contrast(at_reference):
 @pytest.mark.parametrize("other", FLOORS + BASELINES)
 def test_the_widest_network_beats_what_is_not_learned(at_reference, widest, other, score):
     assert at_reference.loc[widest, score] > at_reference[score].fillna(0).loc[other]
+
+
+@pytest.mark.parametrize("name", ["general", "white"])
+def test_the_networks_of_the_package_beat_what_trained_for_minutes(at_reference, widest, name):
+    assert at_reference.loc[name, "psnr_db"] > at_reference.loc[widest, "psnr_db"]

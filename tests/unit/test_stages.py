@@ -116,9 +116,11 @@ def test_the_shards_hold_every_model_once():
 
 def test_the_tiny_study_has_the_jobs_of_the_quick_one():
     quick, tiny = Study(config.load()), study()
-    for names in ("shards", "networks", "denoisers"):
-        one, other = (getattr(s, names) for s in (quick, tiny))
-        assert (one() if callable(one) else one) == (other() if callable(other) else other)
+    # But for the networks of the package, whose pixels are finer than those of its camera.
+    shipped = set(quick.config.shipped)
+    assert [name for name in quick.denoisers() if name not in shipped] == tiny.denoisers()
+    assert quick.networks() == tiny.networks()
+    assert quick.shards == tiny.shards
 
 
 def test_the_papers_design_counts():

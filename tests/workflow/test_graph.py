@@ -22,7 +22,7 @@ def expected(study):
         "train": networks,
         "tune": baselines,
         "evaluate": networks + baselines,
-        "evaluate_references": 1,
+        "evaluate_ready": 1,
         "summarise": 1,
         "columns": 1,
         "mechanism": 1,

@@ -31,7 +31,7 @@ def of(jobs, rule):
 
 def test_the_first_run_made_every_job(all_jobs):
     assert rules(all_jobs) >= {
-        *("structures", "simulate", "frames", "train", "tune", "evaluate", "evaluate_references"),
+        *("structures", "simulate", "frames", "train", "tune", "evaluate", "evaluate_ready"),
         *("summarise", "columns", "mechanism", "figure_images", "dataset"),
     }
     assert len(of(all_jobs, "train")) == 3
@@ -107,7 +107,7 @@ def test_the_training_loop_retrains_the_networks_only(finished, all_jobs):
     with finished.edited("workflow/lowdose/training/loop.py", comment):
         jobs = finished.planned()
     assert of(jobs, "train") == of(all_jobs, "train")
-    assert not rules(jobs) & {"structures", "simulate", "frames", "tune", "evaluate_references"}
+    assert not rules(jobs) & {"structures", "simulate", "frames", "tune", "evaluate_ready"}
     assert {"mechanism", "columns", *AFTER_EVALUATION} <= rules(jobs)
     assert not {job for job in of(jobs, "evaluate") if "." not in job}
 

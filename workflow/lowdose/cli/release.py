@@ -5,7 +5,7 @@ from pathlib import Path
 
 HELP = "train the networks that come with the package (hours; resumes), measure and publish them"
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "release.yaml"
-REALISATIONS = 3
+REALISATIONS = 1  # of each of some 500 frames; base shapes make the interval
 # Further frames of the test shapes: the focal series as it is, nine tenths of which are white,
 # and its dark end, C1 up to 3 nm, for the other two classes.
 FURTHER = {"all": (6, (0, 20)), "dark": (4, (0, 3))}  # conditions a shape, range of C1 [nm]
