@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = pd.read_csv(ROOT / "results" / "reference" / "quick" / "results.csv")
 ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
+
+
+CARDS = ROOT / "workflow" / "lowdose" / "denoisers" / "released"
+OF_NETWORK = re.compile(
+    r"^\| `(\w+)`, ([a-z ]+) \((\d+)\) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([\d.]+) \|$",
+    re.MULTILINE,
+)
+SETS = {"white contrast": "white", "every contrast": "all", "shifted set": "shifted"}
 
 
 def said(cell: str) -> list[float]:
@@ -45,3 +54,18 @@ def test_the_sentences_about_the_table():
     one, other = re.search(r"F1 (0\.\d\d)\s+against\s+(0\.\d\d)", README).groups()
     assert float(one) == pytest.approx(at[1.5].loc["gaussian", "f1"], abs=0.0051)
     assert float(other) == pytest.approx(at[1.5].loc["wide.white.seed0", "f1"], abs=0.0051)
+
+
+def test_the_table_of_the_networks_is_that_of_their_cards():
+    found = OF_NETWORK.findall(README)
+    cards = {path.parent.name: json.loads(path.read_text()) for path in CARDS.glob("*/card.json")}
+    assert {(name, of) for name, of, *_ in found} == {(n, of) for n in cards for of in SETS}
+    for name, of, number, *cells in found:
+        row = next(r for r in cards[name]["metrics"] if r["set"] == SETS[of])
+        assert int(number) == row["n_rows"]
+        for key, cell, step in zip(
+            ("psnr_db", "contrast_psnr_db", "ssim"), cells, (0.0051, 0.0051, 0.00051), strict=False
+        ):
+            expected = [row[key], row[f"{key}_low"], row[f"{key}_high"]]
+            assert said(cell) == pytest.approx(expected, abs=step), (name, of, key)
+        assert float(cells[3]) == pytest.approx(row["constant_psnr_db"], abs=0.0051)

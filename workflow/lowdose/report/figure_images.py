@@ -118,7 +118,7 @@ def _key(above: plt.Axes, below: plt.Axes, picture, limits: tuple[float, float],
     bar.outline.set_linewidth(0.5)
     above.text(0.52, 0.60, "grey scale of all panels\n(vacuum = 1)", ha="center", va="bottom",
                transform=above.transAxes, fontsize=7.5)  # fmt: skip
-    what = "true vacancy: here\na column is missing" if vacancy else "highest column"
+    what = "true vacancy:\nno column here" if vacancy else "highest column"
     below.text(0.27, 0.72, what, va="center", fontsize=7.5, transform=below.transAxes)
     below.plot([0.16], [0.72], "o", ms=11, mfc="none", mec=RING_ON_WHITE, mew=1.4,
                transform=below.transAxes)  # fmt: skip
