@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,13 +35,13 @@ class _Architecture(BaseModel):
         """Side lengths of an input must be multiples of this [pixels]."""
         return self.stem * 2**self.halvings
 
+    @abc.abstractmethod
     def widening(self) -> list[int] | None:
         """Pixels of each level (finest first) by which its layers widen the field, both sides.
 
         A k x k convolution of dilation d widens by d (k - 1), linear interpolation to twice the
         sides by 2 of the finer pixels.  None if a layer sees the whole frame.
         """
-        raise NotImplementedError
 
     def problem(self) -> str | None:
         """Say which keys contradict each other, or None."""

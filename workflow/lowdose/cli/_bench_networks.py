@@ -102,22 +102,13 @@ def make_frames() -> None:
 
 def siblings(study, log):
     """Return white frames of the training shapes, one condition each; frozen at the first call."""
-    import pandas as pd
-
+    from lowdose.cli import release
     from lowdose.data.frames import read_frames
-    from lowdose.data.freeze import freeze_split
 
     results = WORK / "results"
     path, classes = (results / "frames" / name for name in ("siblings.h5", "classes.parquet"))
     if not path.is_file() or path.stat().st_mtime < classes.stat().st_mtime:
-        spec = study.spec("frames")
-        freeze_split(
-            {**spec, "frames": {**spec["frames"], "frames_per_shape": 1}},
-            pd.read_parquet(classes),
-            pd.read_parquet(results / "structures" / "columns.parquet"),
-            [results / "waves" / f"{shard}.h5" for shard in study.shards],
-            "train", path, log,
-        )  # fmt: skip
+        release.freeze(study, results, "train", {"frames_per_shape": 1}, path, log)
     return read_frames(path)
 
 

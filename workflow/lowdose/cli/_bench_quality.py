@@ -12,7 +12,7 @@ from lowdose import seeds
 from lowdose.cli._bench_border import border_losses
 from lowdose.cli._bench_rows import Row
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.release_metrics import Denoise, measured, summary
+from lowdose.evaluation.release_metrics import Denoise, measured, of_frame, summary
 from lowdose.evaluation.statistics import bootstrap_interval, summarise
 
 HOME = {"white": "white", "general": "all"}  # the frames that each network is made for
@@ -72,15 +72,8 @@ def quality(
 def denoiser(name: str, pixel_size_nm: float, **options) -> Denoise:
     """Return a shipped network as (counts (y, x), dose [e/px]) -> expected counts."""
     from lowdose.denoisers import released
-    from lowdose.sampling import dose_e_per_a2
 
-    network = released.load(name, **options)
-
-    def denoise(counts: np.ndarray, dose_e_per_px: float) -> np.ndarray:
-        dose = dose_e_per_a2(dose_e_per_px, pixel_size_nm)
-        return network.denoise(counts[None], pixel_size_nm, dose=dose)[0]
-
-    return denoise
+    return of_frame(released.load(name, **options), pixel_size_nm)
 
 
 def home_rows(name: str, rows: pd.DataFrame, frames: FrameSet, draws: int, seed: int) -> list[Row]:

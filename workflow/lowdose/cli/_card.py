@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lowdose.denoisers.networks.receptive_field import effective
-from lowdose.sampling import PIXEL_TOLERANCE, dose_e_per_a2, resample_counts
+from lowdose.sampling import dose_e_per_a2
 
 FRAME_PX = 512  # of each image's middle: wider than the effective field of any network of ours
 
@@ -49,30 +49,6 @@ def operating_range(camera: Mapping, training_set: Mapping) -> dict[str, object]
         "contrast_factor": [round(f, 6) for f in factors],
         "c1_nm": [round(low - spread, 6), round(high + spread, 6)],
     }
-
-
-def relative_on_own_pixels(
-    counts: np.ndarray, dose_e_per_px: float, pixel_size_nm: float, own_pixel_size_nm: float
-) -> torch.Tensor:
-    """Return what a network is given of a frame: counts over dose on its own pixels.
-
-    Parameters
-    ----------
-    counts : array (y, x)
-        Electrons per pixel.
-    dose_e_per_px : float
-        In vacuum, on a pixel of `counts`.
-    pixel_size_nm, own_pixel_size_nm : float
-        Of `counts` and of the network [nm].
-
-    Returns
-    -------
-    tensor (1, 1, y', x'), float32, vacuum = 1
-    """
-    if abs(pixel_size_nm / own_pixel_size_nm - 1) > PIXEL_TOLERANCE:
-        counts, _ = resample_counts(counts, pixel_size_nm, own_pixel_size_nm)
-        dose_e_per_px *= (own_pixel_size_nm / pixel_size_nm) ** 2
-    return torch.from_numpy(np.asarray(counts, np.float32) / np.float32(dose_e_per_px))[None, None]
 
 
 def effective_field(

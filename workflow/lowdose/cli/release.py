@@ -9,6 +9,7 @@ REALISATIONS = 1  # of each of some 500 frames; base shapes make the interval
 # Further frames of the test shapes: the focal series as it is, nine tenths of which are white,
 # and its dark end, C1 up to 3 nm, for the other two classes.
 FURTHER = {"all": (6, (0, 20)), "dark": (4, (0, 3))}  # conditions a shape, range of C1 [nm]
+ANY_C1 = (float("-inf"), float("inf"))
 # What a user of the networks must know, beside the numbers.
 LIMITS = (
     "Trained on simulations of Pt particles on CeO2 along [110] alone: on another material it "
@@ -69,30 +70,35 @@ def run(arguments: argparse.Namespace) -> int:
 
 def frame_sets(study, work: Path, log) -> dict:
     """Return the frames of the test shapes by name: white, every contrast, dark, shifted."""
-    import pandas as pd
-
     from lowdose.data.frames import read_frames
-    from lowdose.data.freeze import freeze_split
 
     results = work / "results"
-    table, files = results / "frames" / "classes.parquet", {"white": "test.h5"}
-    spec = study.spec("frames")
+    files = {"white": results / "frames" / "test.h5", "shifted": results / "frames" / "shifted.h5"}
     for name, (per_shape, c1_nm) in FURTHER.items():
-        files[name] = f"{name}.h5"
         # Anew each time, which takes seconds: no file of an older choice survives.
-        path, classes = results / "frames" / files[name], pd.read_parquet(table)
-        frames = {**spec["frames"], "contrast": "all", "frames_per_shape": per_shape}
-        freeze_split(
-            {**spec, "frames": frames},
-            classes[classes["c1_nm"].between(*c1_nm)],
-            pd.read_parquet(results / "structures" / "columns.parquet"),
-            [results / "waves" / f"{shard}.h5" for shard in study.shards],
-            "test",
-            path,
-            log,
-        )
-    files["shifted"] = "shifted.h5"
-    return {name: read_frames(results / "frames" / file) for name, file in files.items()}
+        files[name] = results / "frames" / f"{name}.h5"
+        chosen = {"contrast": "all", "frames_per_shape": per_shape}
+        freeze(study, results, "test", chosen, files[name], log, c1_nm)
+    return {name: read_frames(files[name]) for name in ("white", *FURTHER, "shifted")}
+
+
+def freeze(study, results: Path, split: str, chosen: dict, output: Path, log, c1_nm=ANY_C1):
+    """Freeze further frames of a split: `chosen` are the keys of ``frames`` that differ."""
+    import pandas as pd
+
+    from lowdose.data.freeze import freeze_split
+
+    spec = study.spec("frames")
+    classes = pd.read_parquet(results / "frames" / "classes.parquet")
+    freeze_split(
+        {**spec, "frames": {**spec["frames"], **chosen}},
+        classes[classes["c1_nm"].between(*c1_nm)],
+        pd.read_parquet(results / "structures" / "columns.parquet"),
+        [results / "waves" / f"{shard}.h5" for shard in study.shards],
+        split,
+        output,
+        log,
+    )
 
 
 def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
@@ -103,9 +109,8 @@ def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
     from lowdose.denoisers import checkpoints
     from lowdose.denoisers.cards import CARD, WEIGHTS, read_card
     from lowdose.denoisers.model_card import describe
-    from lowdose.evaluation.release_metrics import for_card, measured, summary
+    from lowdose.evaluation.release_metrics import for_card, measured, of_frame, summary
     from lowdose.runtime import atomic_path, write_text
-    from lowdose.sampling import dose_e_per_a2
 
     # Measured as it will be loaded, rounded, and published when all is known.
     draft, card = folder / "draft", read_card(folder)
@@ -115,13 +120,7 @@ def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
     draws = config.evaluation.bootstrap_draws
     metrics, shifts = [], []
     for label, frames in sets.items():
-        pixel = frames.pixel_size_nm
-
-        def denoise(counts, dose_e_per_px, pixel=pixel):
-            return network.denoise(
-                counts[None], pixel, dose=dose_e_per_a2(dose_e_per_px, pixel)
-            )[0]  # fmt: skip
-
+        denoise = of_frame(network, frames.pixel_size_nm)
         rows = measured(denoise, frames, dose, REALISATIONS, seed).assign(set=label)
         tables = [summary(rows, ["set"], draws, seed)]
         if label == "dark":  # and each class by itself

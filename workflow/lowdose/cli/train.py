@@ -32,11 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     from lowdose import seeds
     from lowdose.cli import log
-    from lowdose.cli._card import effective_field, operating_range, relative_on_own_pixels
+    from lowdose.cli._card import effective_field, operating_range
     from lowdose.data.training_data import renderer, validation
     from lowdose.denoisers import checkpoints
     from lowdose.denoisers.cards import network_info
-    from lowdose.denoisers.learned import LearnedDenoiser
+    from lowdose.denoisers.learned import LearnedDenoiser, relative_on_own_pixels
     from lowdose.denoisers.networks.build import build, parameter_count
     from lowdose.denoisers.networks.receptive_field import computed
     from lowdose.metrics import psnr
@@ -131,7 +131,12 @@ def run(arguments: argparse.Namespace) -> None:
         "receptive_field_nm": None if field is None else round(field * own, 4),
         "effective_field_px": effective_field(
             network,
-            [relative_on_own_pixels(counts, dose, pixel, own) for counts, _ in frames],
+            [
+                torch.from_numpy(relative_on_own_pixels(counts.copy(), dose, pixel, own))[
+                    None, None
+                ]
+                for counts, _ in frames
+            ],
             seeds.rng(spec["study_seed"], "effective field"),
         ),
         **ranges,

@@ -82,13 +82,11 @@ class LearnedDenoiser(Denoiser):
     def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         if vacuum <= 0:  # a frame without a single electron: nothing is expected
             return np.zeros_like(counts)
-        ratio = self.own_pixel_size_nm / pixel_size_nm
-        if abs(1 / ratio - 1) <= PIXEL_TOLERANCE:
-            counts /= np.float32(vacuum)
-            result = self._relative(counts)
+        own = relative_on_own_pixels(counts, vacuum, pixel_size_nm, self.own_pixel_size_nm)
+        if own is counts:
+            result = self._relative(own)
         else:
-            own, _ = resample_counts(counts, pixel_size_nm, self.own_pixel_size_nm)
-            own /= np.float32(vacuum * ratio**2)
+            ratio = self.own_pixel_size_nm / pixel_size_nm
             # Pixel i of the frame lies at i / ratio: pixels 0 share their centre.
             result = ndimage.affine_transform(
                 self._relative(own), [1 / ratio] * 2, output_shape=counts.shape, mode="mirror"
@@ -117,6 +115,32 @@ class LearnedDenoiser(Denoiser):
                 f"The pixel size is {pixel_size_nm:g} nm, but {self.info.name} was trained for "
                 f"{low:g} to {high:g} nm; bin or resample the counts to {nearest:g} nm."
             )
+
+
+def relative_on_own_pixels(
+    counts: np.ndarray, dose_e_per_px: float, pixel_size_nm: float, own_pixel_size_nm: float
+) -> np.ndarray:
+    """Return what a network is given of a frame: counts over dose on its own pixels.
+
+    Parameters
+    ----------
+    counts : array (y, x), float32
+        Electrons per pixel; divided in place and returned where the pixels are alike.
+    dose_e_per_px : float
+        In vacuum, on a pixel of `counts`.
+    pixel_size_nm, own_pixel_size_nm : float
+        Of `counts` and of the network [nm].
+
+    Returns
+    -------
+    array (y', x'), float32, vacuum = 1
+    """
+    ratio = own_pixel_size_nm / pixel_size_nm
+    if abs(1 / ratio - 1) > PIXEL_TOLERANCE:
+        counts, _ = resample_counts(counts, pixel_size_nm, own_pixel_size_nm)
+        dose_e_per_px = dose_e_per_px * ratio**2
+    counts /= np.float32(dose_e_per_px)
+    return counts
 
 
 def oriented(

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from lowdose.denoisers.networks.receptive_field import computed
-from lowdose.runtime import UserError
+from lowdose.runtime import UserError, is_out_of_memory
 
 # What a network may hold at once, so that denoising 4096 x 4096 pixels stays below 1.5 GiB in
 # all: copies of the frame take 0.25 GiB of it, Python and torch another 0.25.
@@ -160,7 +160,7 @@ def _run(network: nn.Module, window: torch.Tensor, *, bf16: bool) -> torch.Tenso
         with torch.autocast(window.device.type, torch.bfloat16, enabled=bf16):
             return network(window.contiguous(memory_format=torch.channels_last))
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     height, width = window.shape[-2:]
     raise UserError(
@@ -168,13 +168,6 @@ def _run(network: nn.Module, window: torch.Tensor, *, bf16: bool) -> torch.Tenso
         f"{width} px at once; set tile_px to {max(height, width) // 2} or less, or close other "
         "programs."
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # The processor's allocator has no exception of its own.
-    words = ("can't allocate memory", "not enough memory", "out of memory")
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(word in str(error).lower() for word in words)
 
 
 def _completed(length: int, stride: int) -> torch.Tensor:

@@ -7,20 +7,31 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from lowdose import seeds
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.statistics import summarise
+from lowdose.denoisers.contract import Denoiser
+from lowdose.evaluation.summary import with_intervals
 from lowdose.metrics import image_metrics, psnr
+from lowdose.sampling import dose_e_per_a2
 
 # (counts (y, x) [e/pixel], dose [e/pixel in vacuum]) -> expected counts.
 Denoise = Callable[[np.ndarray, float], np.ndarray]
 MEASURES = {
-    "psnr_db": "psnr",
-    "contrast_psnr_db": "contrast_psnr",
-    "ssim": "ssim",
-    "constant_psnr_db": "constant_psnr",
-    "raw_psnr_db": "raw_psnr",
+    "psnr_db": ("psnr", None, None),
+    "contrast_psnr_db": ("contrast_psnr", None, None),
+    "ssim": ("ssim", None, None),
+    "constant_psnr_db": ("constant_psnr", None, None),
+    "raw_psnr_db": ("raw_psnr", None, None),
 }
+
+
+def of_frame(network: Denoiser, pixel_size_nm: float) -> Denoise:
+    """Return a denoiser as a function of one frame and its dose a pixel."""
+
+    def denoise(counts: np.ndarray, dose_e_per_px: float) -> np.ndarray:
+        dose = dose_e_per_a2(dose_e_per_px, pixel_size_nm)
+        return network.denoise(counts[None], pixel_size_nm, dose=dose)[0]
+
+    return denoise
 
 
 def measured(
@@ -83,16 +94,8 @@ def summary(rows: pd.DataFrame, by: Sequence[str], draws: int, seed: int) -> pd.
         The columns of `by`, ``n_units, n_rows``, and for each measure its mean over frames,
         ``_low`` and ``_high``.
     """
-    result: pd.DataFrame | None = None
-    for name, column in MEASURES.items():
-        one = summarise(
-            rows, column, by, draws=draws, rng=seeds.rng(seed, "bootstrap", "release", name)
-        )
-        one = one.rename(
-            columns={"estimate": name, "low": f"{name}_low", "high": f"{name}_high"}
-        ).drop(columns="method")
-        result = one if result is None else result.merge(one, on=[*by, "n_units", "n_rows"])
-    return result
+    table = with_intervals(rows, MEASURES, by, draws, seed, "bootstrap", "release")
+    return table.drop(columns="method")
 
 
 def for_card(table: pd.DataFrame, digest: str) -> list[dict]:

@@ -55,31 +55,62 @@ def results_table(
     """
     frames = with_sums(frames)
     by = ["denoiser", "dose_e_per_px"]
-    result: pd.DataFrame | None = None
-    for name, (value, weights, bounds) in MEASURES.items():
-        one = summarise(
-            frames, value, by, weights=weights, statistic="mean" if weights is None else "ratio",
-            draws=draws, bounds=bounds, rng=seeds.rng(seed, "bootstrap", name),
-        )  # fmt: skip
-        limits = one[["estimate", "low", "high"]].to_numpy(dtype=float)
-        if name == "localisation_pm":
-            limits = 1e3 * np.sqrt(np.maximum(limits, 0))
-        columns = pd.DataFrame(limits, columns=[name, f"{name}_low", f"{name}_high"])
-        keys = one[[*by, "n_units", "n_rows", "method"]]
-        keys = keys.rename(columns={"n_rows": "n_frames", "method": "interval_method"})
-        part = pd.concat([keys.reset_index(drop=True), columns], axis=1)
-        if result is None:
-            result = part
-        else:
-            result = result.merge(
-                part.drop(columns=["n_units", "n_frames", "interval_method"]), on=by
-            )
+    result = with_intervals(frames, MEASURES, by, draws, seed, "bootstrap")
+    result = result.rename(columns={"n_rows": "n_frames", "method": "interval_method"})
+    squares = [f"localisation_pm{end}" for end in ("", "_low", "_high")]
+    result[squares] = 1e3 * np.sqrt(np.maximum(result[squares], 0))
     seconds = frames.groupby(by)["seconds"].median().rename("seconds_per_frame").reset_index()
     result = result.merge(seconds, on=by)
     place = {name: i for i, name in enumerate(order)}
     return result.sort_values(
         ["dose_e_per_px", "denoiser"], key=lambda c: c.map(place) if c.name == "denoiser" else c
     ).reset_index(drop=True)
+
+
+def with_intervals(
+    frames: pd.DataFrame,
+    measures: Mapping[str, tuple[str, str | None, tuple[float, float] | None]],
+    by: Sequence[str],
+    draws: int,
+    seed: int,
+    *stream: str,
+) -> pd.DataFrame:
+    """Return the estimate and 95 % interval over base shapes of several measures.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        One row a frame and realisation.
+    measures : mapping
+        As `MEASURES`.
+    by : sequence of str
+        Columns that define the groups.
+    draws : int
+        Bootstrap draws.
+    seed : int
+        Root seed.
+    *stream : str
+        Name of the random stream; each measure has its own of that name.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `by`, ``n_units, n_rows, method`` (of the first measure), and for each
+        measure its estimate, ``_low`` and ``_high``.
+    """
+    result: pd.DataFrame | None = None
+    for name, (value, weights, bounds) in measures.items():
+        one = summarise(
+            frames, value, by, weights=weights, statistic="mean" if weights is None else "ratio",
+            draws=draws, bounds=bounds, rng=seeds.rng(seed, *stream, name),
+        )  # fmt: skip
+        limits = {"estimate": name, "low": f"{name}_low", "high": f"{name}_high"}
+        one = one.rename(columns=limits)
+        if result is None:
+            result = one[[*by, "n_units", "n_rows", "method", *limits.values()]]
+        else:
+            result = result.merge(one[[*by, *limits.values()]], on=list(by))
+    return result
 
 
 def comparisons(

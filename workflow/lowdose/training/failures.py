@@ -6,12 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 
-import torch
-
-from lowdose.runtime import UserError
-
-# How the allocators of torch say it; on a processor it is no type of its own.
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+from lowdose.runtime import UserError, is_out_of_memory
 
 
 def check_finite(what: str, value: float, step: int, name: str) -> None:
@@ -38,7 +33,7 @@ def named_out_of_memory(step: int, name: str, settings: Mapping) -> Iterator[Non
     try:
         yield
     except Exception as error:
-        if not _out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         batch, crop = settings["batch"], settings["crop_px"]
         remedy = f"set training.batch to {batch // 2} or" if batch > 1 else "for one crop a step,"
@@ -59,16 +54,10 @@ def named_compilation() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         first = (str(error).strip().splitlines() or [""])[0][:160].rstrip(".;")
         raise UserError(
             f"training.compile is true, but torch cannot compile this network here "
             f"({type(error).__name__}: {first}); set training.compile to false."
         ) from error
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _NO_MEMORY)
