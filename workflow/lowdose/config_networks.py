@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +35,11 @@ class _Architecture(BaseModel):
     def stride(self) -> int:
         """Side lengths of an input must be multiples of this [pixels]."""
         return self.stem * 2**self.halvings
+
+    @property
+    def grid(self) -> int:
+        """Tiles that begin at a multiple of this give what the whole image gives [pixels]."""
+        return self.stride
 
     @abc.abstractmethod
     def widening(self) -> list[int] | None:
@@ -144,6 +150,15 @@ class ResUNetSpec(_Architecture):
     middle: list[Literal["plain", "fourier", "attention"]] = Field(
         [], description="further blocks of the lowest level; the last two see the whole frame"
     )
+    gates: list[Annotated[int, Field(ge=0, le=8)]] = Field(
+        [],
+        description="spectral gates of each level, behind the blocks on the way down and before "
+        "those on the way up (default: none)",
+    )
+    gate_window: int = Field(
+        48, ge=6, le=512, multiple_of=6, description="side of their windows [pixels of the level]"
+    )
+    gate_channels: Width = Field(64, description="channels of their spectra")
     padding: Literal["replicate", "zeros"] = Field(
         "replicate",
         description="what 3 x 3 convolutions see beyond the frame; zeros train 15 % faster",
@@ -153,6 +168,12 @@ class ResUNetSpec(_Architecture):
     def halvings(self) -> int:
         return len(self.widths) - 1
 
+    @property
+    def grid(self) -> int:
+        steps = (2 * self.gate_window // 3 * self.stem * 2**level
+                 for level, number in enumerate(self.gates) if number)  # fmt: skip
+        return math.lcm(self.stride, *steps)
+
     def widening(self) -> list[int] | None:
         if set(self.middle) & {"fourier", "attention"}:
             return None
@@ -160,7 +181,12 @@ class ResUNetSpec(_Architecture):
         levels = [each * (e + d) + 2 for e, d in zip(self.encoder_blocks, self.decoder_blocks,
                                                      strict=False)]  # fmt: skip
         levels.append(each * self.encoder_blocks[-1] + 4 * len(self.middle))
-        return [levels[0] + 2, *levels[1:]]  # the entrance
+        levels[0] += 2  # the entrance
+        # A pixel at the end of a window sees it all: on the way down and on the way up.
+        ways = [2] * self.halvings + [1]
+        for level, number in enumerate(self.gates):
+            levels[level] += ways[level] * number * 2 * (self.gate_window - 1)
+        return levels
 
     def problem(self) -> str | None:
         n = len(self.widths)
@@ -170,9 +196,13 @@ class ResUNetSpec(_Architecture):
                 "attention needs a last width that is a multiple of 4, but it is "
                 f"{self.widths[-1]}; use {fits}"
             )
-        return _miscounted(
-            f"{n} widths need", "encoder_blocks", n, self.encoder_blocks
-        ) or _miscounted(f"{n} widths need", "decoder_blocks", n - 1, self.decoder_blocks)
+        counted = {"encoder_blocks": n, "decoder_blocks": n - 1}
+        if self.gates:
+            counted["gates"] = n
+        for key, wanted in counted.items():
+            if problem := _miscounted(f"{n} widths need", key, wanted, getattr(self, key)):
+                return problem
+        return None
 
 
 NetworkSpec = DnCNNSpec | DurrSpec | PaperUNetSpec | UNetSpec | ResUNetSpec
@@ -217,8 +247,9 @@ def field_estimate(spec: NetworkSpec) -> int:
     ``stem * 2^l`` of the image, the union over all output phases is
     ``stem * sum_l(2^l w_l) + 2 stride - 1``: rounding a position down to the stride costs at
     most ``stride - 1`` pixels on either side, and some phase loses all of it.  Equal to
-    :func:`lowdose.denoisers.networks.receptive_field.computed`, which asks the layers; where
-    that says None (the whole frame), this is `WHOLE_FRAME_PX`.
+    :func:`lowdose.denoisers.networks.receptive_field.computed`, which asks the layers; with
+    spectral gates, whose windows lie on a grid, not smaller.  Where that says None (the whole
+    frame), this is `WHOLE_FRAME_PX`.
     """
     widening = spec.widening()
     if widening is None:

@@ -118,15 +118,18 @@ class Training(Strict):
     loss: Literal["mse", "poisson"] = Field(
         "mse", description="squared error of the expectation, or its Poisson deviance"
     )
+    optimiser: Literal["adamw", "muon"] = Field(
+        "adamw", description="AdamW, or Muon for the convolutions: slower but fewer steps"
+    )
     clip: Positive = Field(1.0, description="largest norm of the gradient")
     compile: bool = Field(False, description="translate the network with torch.compile (for a GPU)")
     batch: int = Field(4, ge=1, le=256, description="crops a step")
     crop_px: int = Field(256, ge=16, le=2048, description="side of a training crop [pixels]")
-    learning_rate: Positive = Field(2e-3, description="peak learning rate (AdamW)")
+    learning_rate: Positive = Field(2e-3, description="peak learning rate")
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.05, description="share of the steps with rising learning rate; then a cosine"
     )
-    weight_decay: NotNegative = Field(1e-4, description="AdamW weight decay")
+    weight_decay: NotNegative = Field(1e-4, description="weight decay, decoupled")
     average: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.99,
         description="decay of the running average of the weights (0: none): it spans about "

@@ -24,6 +24,7 @@ SPECS = [
     {"architecture": "unet", "scales": 2, "widths": [4, 5, 6], "stem": 2},
     RESIDUAL,
     {**RESIDUAL, "padding": "zeros", "block": "convnext", "middle": ["attention"]},
+    {**RESIDUAL, "gates": [0, 1], "gate_window": 6, "gate_channels": 4},
 ]
 
 
@@ -42,7 +43,7 @@ def saved(tmp_path, spec):
 
 @needs_onnx
 @pytest.mark.parametrize(
-    "spec", SPECS, ids=lambda spec: f"{spec['architecture']}-{'middle' in spec}"
+    "spec", SPECS, ids=lambda spec: f"{spec['architecture']}-{'middle' in spec}-{'gates' in spec}"
 )
 def test_the_exported_network_gives_the_same_answers(spec, tmp_path):
     import onnxruntime

@@ -27,8 +27,9 @@ SMALL = [
     RESIDUAL,
     {**RESIDUAL, "block": "bottleneck", "middle": ["attention"], "padding": "zeros"},
     {**RESIDUAL, "block": "convnext", "middle": ["fourier", "plain"], "stem": 6},
+    {**RESIDUAL, "gates": [1, 1], "gate_window": 6, "gate_channels": 3},
 ]
-STRIDE = [1, 2, 8, 16, 4, 8, 4, 4, 12]
+STRIDE = [1, 2, 8, 16, 4, 8, 4, 4, 12, 4]
 FREE = [{**spec, "bias_free": True} for spec in SMALL[:6]]
 
 

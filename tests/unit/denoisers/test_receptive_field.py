@@ -40,6 +40,13 @@ RESIDUAL = [
         (1, 2, 3), (1, 2, 4, 6, 8), ("plain", "bottleneck", "convnext", "separable"))
     if n < 3 or stem < 6
 ]  # fmt: skip
+# Their windows lie on a grid; what the widest case of each adds is a bound.
+GATED = [
+    {"architecture": "resunet", "widths": [2, 2], "encoder_blocks": [1, 1], "decoder_blocks": [1],
+     "stem": stem, "gates": gates, "gate_window": window, "gate_channels": 2}
+    for stem, gates, window in (
+        (1, [1, 0], 6), (2, [0, 1], 6), (2, [1, 1], 6), (1, [0, 2], 12), (4, [1, 0], 6))
+]  # fmt: skip
 GLOBAL = [
     {"architecture": "resunet", "widths": [2, 4], "encoder_blocks": [1, 1], "decoder_blocks": [1],
      "stem": stem, "middle": ["plain", kind]}
@@ -66,6 +73,14 @@ def test_computed_is_measured(spec):
     assert measured(network) == computed(network)
     # A second route, which needs no network.
     assert field_estimate(TypeAdapter(NetworkSpec).validate_python(spec)) == computed(network)
+
+
+@pytest.mark.parametrize("spec", GATED, ids=name_of)
+def test_computed_is_measured_with_spectral_gates(spec):
+    network = build(spec, seed=0)
+    assert measured(network) == computed(network)
+    bound = field_estimate(TypeAdapter(NetworkSpec).validate_python(spec))
+    assert computed(network) <= bound <= 1.3 * computed(network)
 
 
 @pytest.mark.parametrize("spec", GLOBAL, ids=name_of)

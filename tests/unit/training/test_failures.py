@@ -18,6 +18,7 @@ from lowdose.training.loop import train
 
 SETTINGS = {
     "steps": 20, "minutes": None, "loss": "mse", "clip": 1.0, "compile": False, "batch": 4,
+    "optimiser": "adamw",
     "crop_px": 8, "learning_rate": 0.02, "warmup": 0.1, "weight_decay": 1e-4, "average": 0.9,
     "precision": "fp32", "save_every_s": 1e-9, "validate_every": 7,
 }  # fmt: skip

@@ -16,6 +16,7 @@ SETTINGS = {
     "loss": "mse",
     "clip": 1.0,
     "compile": False,
+    "optimiser": "adamw",
     "batch": 2,
     "crop_px": 12,
     "learning_rate": 0.02,
@@ -42,7 +43,7 @@ def clock(monkeypatch):
 def network(seed=0):
     torch.manual_seed(seed)
     layers = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 1)
-    return torch.nn.Sequential(*layers)
+    return torch.nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
 def batch(step):
@@ -106,6 +107,18 @@ def test_an_interrupted_training_ends_bit_identical(tmp_path, when, save_every_s
     resumed = run(state, settings=settings, start=5 if state.is_file() else 0)
     assert equal(resumed[0], weights)
     assert resumed[1] == history
+
+
+def test_an_interrupted_training_by_muon_ends_bit_identical(tmp_path):
+    settings = SETTINGS | {"optimiser": "muon"}
+    weights, history = run(tmp_path / "straight", settings=settings)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "state", settings=settings, data=failing_at(batch, 20))
+    resumed = run(tmp_path / "state", settings=settings, start=5)
+    assert equal(resumed[0], weights)
+    assert resumed[1] == history
+    assert not equal(run(tmp_path / "adamw")[0], weights)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
 
 
 def test_it_continues_from_the_state_and_does_not_begin_anew(tmp_path):
@@ -282,7 +295,9 @@ def test_the_gradient_is_clipped_to_the_norm_of_the_settings(tmp_path):
         settings = SETTINGS | {"clip": clip, "steps": 1}
         train(made, lambda step: (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)), settings,
               validate=lambda n: {}, state_path=tmp_path / f"{clip}", fingerprint="f")  # fmt: skip
-        moments[clip] = loop.saved.load(tmp_path / f"{clip}", "f")[0]["optimiser/0/exp_avg"].item()
+        moments[clip] = loop.saved.load(tmp_path / f"{clip}", "f")[0][
+            "optimiser/0/0/exp_avg"
+        ].item()
     assert moments[1e-3] == pytest.approx(0.1 * 1e-3, rel=1e-4)
     assert moments[1e3] == pytest.approx(0.1 * 2 * (3 - 1), rel=1e-4)  # d/dw (w - 1)^2
 

@@ -9,15 +9,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lowdose.denoisers.networks.receptive_field import computed
+from lowdose.denoisers.networks.receptive_field import computed, grid
+from lowdose.denoisers.networks.residual import Residual
 from lowdose.runtime import UserError, is_out_of_memory
 
 # What a network may hold at once, so that denoising 4096 x 4096 pixels stays below 1.5 GiB in
 # all: copies of the frame take 0.25 GiB of it, Python and torch another 0.25.
-WORKING_BYTES = 640 * 2**20
-# Measured for the residual U-Net: at its peak it holds 14 times its largest feature map (of
-# float32; in bfloat16 no less, since the library keeps copies of other types and layouts).
-LIVE_MAPS = 14
+WORKING_BYTES = 2**30
+# Measured for the residual U-Net: at its peak it holds five times its largest feature map (of
+# float32; in bfloat16 half of that), those inside of its blocks aside, which come in strips.
+LIVE_MAPS = 5
 # Networks of wide full-resolution layers would get tiles that are mostly overlap.
 SMALLEST_SIDE_PX = 1024
 
@@ -117,8 +118,8 @@ def tiles(network: nn.Module, length: int, tile_px: int | None = None) -> list[T
     -------
     list of (start, stop, first, last)
         Output from start to stop depends on nothing but input from first to last.  All are
-        multiples of the stride, so that a tile's pixels have the phase that they have in the
-        image.
+        multiples of the network's period (but for the image's end), so that a tile's pixels
+        have the phase that they have in the image.
 
     Raises
     ------
@@ -128,10 +129,10 @@ def tiles(network: nn.Module, length: int, tile_px: int | None = None) -> list[T
     whole = [(0, length, 0, length)]
     if length <= (SMALLEST_SIDE_PX if tile_px is None else tile_px):
         return whole
-    overlap, stride = _overlap(network), network.stride
+    overlap, step = _overlap(network), grid(network)
     if overlap is None:
         return whole
-    least = 2 * overlap + stride
+    least = 2 * overlap + step
     if tile_px is None:
         # Tiles that are at least a third their own keep the work below nine times the image.
         side = max(SMALLEST_SIDE_PX, _fitting_side(network), 3 * overlap, least)
@@ -143,14 +144,14 @@ def tiles(network: nn.Module, length: int, tile_px: int | None = None) -> list[T
     else:
         side = tile_px
     for number in itertools.count(1):
-        core = math.ceil(length / number / stride) * stride
+        core = math.ceil(length / number / step) * step
         cut = [
             (start, stop, max(start - overlap, 0), min(stop + overlap, length))
             for start in range(0, length, core)
             for stop in (min(start + core, length),)
         ]
         if max(last - first for _, _, first, last in cut) <= side:
-            break  # at the latest when each tile is one stride
+            break  # at the latest when each tile is one period
     return cut
 
 
@@ -177,12 +178,13 @@ def _completed(length: int, stride: int) -> torch.Tensor:
 
 
 def _overlap(network: nn.Module) -> int | None:
-    """Return how far an output pixel sees, up to a multiple of the stride; None: everything."""
+    """Return how far an output pixel sees, up to a multiple of the period; None: everything."""
     if computed(network) is None:
         return None
-    spans = [(phase, *network.seen((phase, phase))) for phase in range(network.stride)]
+    step = grid(network)
+    spans = [(phase, *network.seen((phase, phase))) for phase in range(step)]
     farthest = max(max(phase - low, high - phase) for phase, low, high in spans)
-    return math.ceil(farthest / network.stride) * network.stride
+    return math.ceil(farthest / step) * step
 
 
 def _fitting_side(network: nn.Module) -> int:
@@ -194,7 +196,9 @@ def _fitting_side(network: nn.Module) -> int:
         largest = max(largest, output.numel())
 
     device = next(network.parameters()).device
-    hooks = [m.register_forward_hook(record) for m in network.modules()]
+    blocks = [m for m in network.modules() if isinstance(m, Residual)]
+    inside = {id(part) for one in blocks for part in one.branch.modules()}
+    hooks = [m.register_forward_hook(record) for m in network.modules() if id(m) not in inside]
     try:
         network(torch.ones(1, 1, network.stride, network.stride, device=device))
     finally:

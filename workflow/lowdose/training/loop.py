@@ -17,6 +17,7 @@ from lowdose.training.averaging import AveragedWeights
 from lowdose.training.failures import check_finite, named_compilation, named_out_of_memory
 from lowdose.training.interruption import Interruption
 from lowdose.training.losses import LOSSES
+from lowdose.training.optimiser import Optimiser
 from lowdose.training.schedule import Budget, learning_rate
 
 Batch = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
@@ -94,14 +95,7 @@ def train(
     name = state_path.parent.name
     budget = Budget(settings["steps"], settings["minutes"])
     loss_of = LOSSES[settings["loss"]]
-    optimiser = torch.optim.AdamW(
-        network.parameters(),
-        lr=settings["learning_rate"],
-        # A second moment over 100 steps: over the usual 1000 it lags behind when gradients grow,
-        # and the steps that are then too long blew a network up now and then.
-        betas=(0.9, 0.99),
-        weight_decay=settings["weight_decay"],
-    )
+    optimiser = Optimiser(network, settings)
     average = AveragedWeights(network, settings["average"])
     place = Place()
     if (found := saved.load(state_path, fingerprint)) is not None:
@@ -121,8 +115,6 @@ def train(
             step = place.step
             # The middle of the step stands for all of it.
             rate = learning_rate(budget.progress(step + 0.5, clock.seconds()), settings)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
             with named_out_of_memory(step, name, settings):
                 noisy, clean = batch(step)
                 with autocast, compiling():
@@ -130,12 +122,12 @@ def train(
                 loss = loss_of(output.float(), clean)
                 value = loss.item()
                 check_finite("loss", value, step, name)
-                optimiser.zero_grad(set_to_none=True)
+                network.zero_grad(set_to_none=True)
                 with compiling():
                     loss.backward()
                 norm = nn.utils.clip_grad_norm_(network.parameters(), settings["clip"])
                 check_finite("gradient", norm.item(), step, name)
-                optimiser.step()
+                optimiser.step(rate)
             average.update(step)
             place.step += 1
             place.loss_sum, place.loss_count = place.loss_sum + value, place.loss_count + 1

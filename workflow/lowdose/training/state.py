@@ -14,6 +14,7 @@ from torch import nn
 
 from lowdose.runtime import UserError, atomic_path
 from lowdose.training.averaging import AveragedWeights
+from lowdose.training.optimiser import Optimiser
 
 
 def save(path: Path, fingerprint: str, tensors: dict[str, torch.Tensor], values: dict) -> None:
@@ -66,32 +67,26 @@ def load(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tensor], dict] |
 
 
 def collect(
-    network: nn.Module, optimiser: torch.optim.Optimizer, average: AveragedWeights
+    network: nn.Module, optimiser: Optimiser, average: AveragedWeights
 ) -> dict[str, torch.Tensor]:
     """Return all tensors that a training consists of, by name."""
     tensors = {f"network/{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"average/{k}": v for k, v in average.values.items()}
-    for index, slots in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{index}/{k}": torch.as_tensor(v) for k, v in slots.items()}
-    return tensors
+    return tensors | {f"optimiser/{k}": v for k, v in optimiser.tensors()}
 
 
 def restore(
     tensors: dict[str, torch.Tensor],
     network: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
     average: AveragedWeights,
 ) -> None:
     """Put the tensors of `collect` back to where they came from."""
-    network.load_state_dict(
-        {k.removeprefix("network/"): v for k, v in tensors.items() if k.startswith("network/")}
-    )
+    network.load_state_dict(_under("network/", tensors))
     for key, value in average.values.items():
         value.copy_(tensors[f"average/{key}"])
-    state = optimiser.state_dict()
-    state["state"] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser/"):
-            _, index, slot = key.split("/")
-            state["state"].setdefault(int(index), {})[slot] = value
-    optimiser.load_state_dict(state)
+    optimiser.restore(_under("optimiser/", tensors))
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -16,13 +16,19 @@ def computed(network: nn.Module) -> int | None:
 
     The field is the bounding box of the union, over all output phases (positions modulo the
     network's stride), of the input pixels on which an output pixel may depend, seen from that
-    pixel.  None if a layer sees the whole frame, whatever its size.
+    pixel.  None if a layer sees the whole frame, whatever its size.  Where windows are laid on a
+    grid, the phases are those of the grid.
     """
-    spans = [network.seen((phase, phase)) for phase in range(network.stride)]
+    spans = [network.seen((phase, phase)) for phase in range(grid(network))]
     low = min(span[0] - phase for phase, span in enumerate(spans))
     high = max(span[1] - phase for phase, span in enumerate(spans))
     side = high - low + 1
     return side if side < EVERYTHING[1] else None
+
+
+def grid(network: nn.Module) -> int:
+    """Return the period of a network [pixels]: it treats positions alike that differ by this."""
+    return getattr(network, "grid", network.stride)
 
 
 def measured(network: nn.Module) -> int | None:
@@ -34,7 +40,7 @@ def measured(network: nn.Module) -> int | None:
     and one stride wide.  None if the Jacobian fills that frame from end to end.
     """
     linear = _linearised(network)
-    stride = network.stride
+    stride = grid(network)
     # Larger than what is claimed on either side, or a larger true field could not show.
     side = -(-2 * ((computed(network) or 4 * stride) + 2 * stride) // stride) * stride
     centre = side // (2 * stride) * stride

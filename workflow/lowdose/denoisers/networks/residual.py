@@ -1,4 +1,4 @@
-"""Blocks that add to their input: convolutional ones, and two that see the whole frame."""
+"""Blocks that add to their input: convolutional ones, gates, and two that see whole frames."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from lowdose.denoisers.networks.layers import (
     Rectifier,
     precise,
 )
+from lowdose.denoisers.networks.spectral import SpectralGate
+
+# Larger images go through a block in strips of about so many pixels: its hidden maps have three
+# times the channels of the image, and would need three times its memory.
+STRIP_PIXELS = 2**17
 
 
 class Residual(nn.Module):
@@ -23,6 +28,8 @@ class Residual(nn.Module):
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.branch = Chain(*layers)
+        # A gate's windows lie on a grid, and it takes care of their memory itself.
+        self._has_windows = any(isinstance(layer, SpectralGate) for layer in layers)
 
     @property
     def starts_at_zero(self) -> nn.Conv2d:
@@ -30,7 +37,34 @@ class Residual(nn.Module):
         return self.branch[-1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.branch(x)
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return x + self.branch(x)
+        strips = self.strips(*x.shape[-2:])
+        if len(strips) == 1:
+            return x + self.branch(x)
+        result = torch.empty_like(x)
+        for start, stop, first, last in strips:
+            added = self.branch(x[..., first:last, :])[..., start - first : stop - first, :]
+            torch.add(x[..., start:stop, :], added, out=result[..., start:stop, :])
+        return result
+
+    def strips(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
+        """Return the strips in which an image is processed, so that the branch needs little.
+
+        Returns
+        -------
+        list of (start, stop, first, last)
+            Output rows from start to stop depend on nothing but input rows from first to last.
+        """
+        rows = max(1, STRIP_PIXELS // width)
+        above, below = self.seen((0, 0))
+        if rows >= height or below >= height or self._has_windows:
+            return [(0, height, 0, height)]
+        return [
+            (start, stop, max(start + above, 0), min(stop + below, height))
+            for start in range(0, height, rows)
+            for stop in (min(start + rows, height),)
+        ]
 
     def seen(self, span: Interval) -> Interval:
         """Return the span of inputs that a span of outputs depends on (one axis)."""
@@ -100,6 +134,24 @@ class Attention(nn.Module):
     def seen(self, span: Interval) -> Interval:
         """Return the span of inputs that a span of outputs depends on (one axis)."""
         return EVERYTHING
+
+
+def gate(width: int, channels: int, window: int) -> Residual:
+    """Return a spectral gate as a residual block; see `SpectralGate`.
+
+    Parameters
+    ----------
+    width, channels : int
+        Channels of the image and of the spectra.
+    window : int
+        Side of the windows [pixels].
+    """
+    return Residual(
+        ChannelNorm(width),
+        Convolution(width, channels, 1),
+        SpectralGate(channels, window),
+        Convolution(channels, width, 1),
+    )
 
 
 def block(kind: str, width: int, padding: Padding = "replicate") -> Residual:

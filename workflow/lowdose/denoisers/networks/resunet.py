@@ -18,7 +18,7 @@ from lowdose.denoisers.networks.layers import (
     Unshuffle,
     precise,
 )
-from lowdose.denoisers.networks.residual import block
+from lowdose.denoisers.networks.residual import block, gate
 
 
 class ResUNet(nn.Module):
@@ -30,7 +30,7 @@ class ResUNet(nn.Module):
     Parameters
     ----------
     spec : ResUNetSpec
-        Stem, widths, blocks of each level, kind of block, padding.
+        Stem, widths, blocks and spectral gates of each level, kind of block, padding.
     """
 
     def __init__(self, spec: ResUNetSpec) -> None:
@@ -41,21 +41,27 @@ class ResUNet(nn.Module):
             Unshuffle(spec.stem), Convolution(spec.stem**2, widths[0], padding=spec.padding)
         )
 
-        def blocks(kinds: list[str], width: int) -> Chain:
-            return Chain(*[block(kind, width, spec.padding) for kind in kinds])
+        def blocks(kinds: list[str], width: int) -> list[nn.Module]:
+            return [block(kind, width, spec.padding) for kind in kinds]
 
+        def gates(level: int) -> list[nn.Module]:
+            settings = widths[level], spec.gate_channels, spec.gate_window
+            return [gate(*settings) for _ in range(spec.gates[level] if spec.gates else 0)]
+
+        # In the encoder a gate sees what the blocks made of the image, and in the decoder the
+        # blocks see, beside it, what the gate made of both ways.
         self.encoder = nn.ModuleList(
-            blocks([spec.block] * n, width)
-            for width, n in zip(widths, spec.encoder_blocks, strict=True)
+            Chain(*blocks([spec.block] * n, width), *gates(level))
+            for level, (width, n) in enumerate(zip(widths, spec.encoder_blocks, strict=True))
         )
-        self.middle = blocks(spec.middle, widths[-1])
+        self.middle = Chain(*blocks(spec.middle, widths[-1]))
         self.down = nn.ModuleList(Downsample(fine, coarse) for fine, coarse in pairs)
         self.up = nn.ModuleList(
             Chain(Convolution(coarse, fine, size=1), SmoothUpsample()) for fine, coarse in pairs
         )
         self.decoder = nn.ModuleList(
-            blocks([spec.block] * n, width)
-            for width, n in zip(widths[:-1], spec.decoder_blocks, strict=True)
+            Chain(*gates(level), *blocks([spec.block] * n, width))
+            for level, (width, n) in enumerate(zip(widths[:-1], spec.decoder_blocks, strict=True))
         )
         self.exit = Chain(Convolution(widths[0], spec.stem**2, size=1), Shuffle(spec.stem))
 
@@ -63,6 +69,11 @@ class ResUNet(nn.Module):
     def stride(self) -> int:
         """Side lengths of an input must be multiples of this [pixels]."""
         return self.spec.stride
+
+    @property
+    def grid(self) -> int:
+        """Tiles that begin at a multiple of this give what the whole image gives [pixels]."""
+        return self.spec.grid
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map relative counts (n, 1, y, x) to the relative expectation of the same shape."""
@@ -74,7 +85,10 @@ class ResUNet(nn.Module):
             x = down(skips[-1])
         x = self.middle(self.encoder[-1](x))
         for level in reversed(range(len(self.up))):
-            x = self.decoder[level](self.up[level](x) + skips[level])
+            # In place, and no longer held: at the finest level these are the largest maps.
+            x = self.up[level](x)
+            x += skips.pop()
+            x = self.decoder[level](x)
         return precise(self.exit(x)) + 1
 
     def seen(self, span: Interval) -> Interval:
