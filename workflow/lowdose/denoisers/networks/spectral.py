@@ -53,14 +53,15 @@ class SpectralGate(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         (height, width), ahead = x.shape[-2:], self.overlap
-        rows, columns = (-(-(side + ahead) // self.grid) for side in (height, width))
+        # Rounded up without negative numbers, which ONNX divides otherwise.
+        rows, columns = ((side + ahead - 1) // self.grid + 1 for side in (height, width))
         below, right = rows * self.grid - height, columns * self.grid - width
         padded = functional.pad(x, (ahead, right, ahead, below)).contiguous()
-        some = max(1, WINDOWS_AT_ONCE // (len(x) * columns))
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or some >= rows:
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
             result = self._filtered(padded)
         else:
             # A few rows of windows at a time: spectra are several times their image.
+            some = max(1, WINDOWS_AT_ONCE // (len(x) * columns))
             result = torch.zeros_like(padded)
             for first in range(0, rows, some):
                 last = min(first + some, rows)
@@ -75,7 +76,7 @@ class SpectralGate(nn.Module):
 
     def _filtered(self, x: torch.Tensor) -> torch.Tensor:
         """Return an image that whole windows cover, each filtered and tapered twice."""
-        windows = self._cut(x)
+        windows = _cut(_cut(x, 2, self.overlap), 4, self.overlap).permute(0, 2, 4, 1, 3, 5)
         number = windows.shape[:3]
         windows = (windows * self.taper.to(x.dtype)).flatten(0, 2)
         along_y, along_x = self.analysis_y.to(x.dtype), self.analysis_x.to(x.dtype)
@@ -99,15 +100,6 @@ class SpectralGate(nn.Module):
         hidden = self.rectifier(self.hidden(self.neighbours(power) + power))
         return torch.sigmoid(self.gain(hidden)).contiguous()
 
-    def _cut(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the windows (image, row, column, channel, y, x)."""
-        step = self.overlap
-        # A window is three thirds, of which the last is the first of the next one.
-        x = x.unflatten(3, (-1, step)).unflatten(2, (-1, step))
-        x = torch.cat([x[:, :, :-1:2], x[:, :, 1::2], x[:, :, 2::2]], dim=3)
-        x = torch.cat([x[..., :-1:2, :], x[..., 1::2, :], x[..., 2::2, :]], dim=5)
-        return x.permute(0, 2, 4, 1, 3, 5)
-
     def _add(self, windows: torch.Tensor) -> torch.Tensor:
         """Add windows (image, row, column, channel, y, x) where they overlap."""
         step = self.overlap
@@ -123,11 +115,21 @@ class SpectralGate(nn.Module):
         return parts.view(count, channels, 2, both // 2, 2, side // 2)
 
 
+def _cut(x: torch.Tensor, dim: int, third: int) -> torch.Tensor:
+    """Return (..., window, pixel, ...) for the pixels along `dim`: an odd number of thirds."""
+    x = x.unflatten(dim, (-1, third))
+    number = x.shape[dim] // 2
+    pairs = x.narrow(dim, 0, 2 * number).unflatten(dim, (number, 2))
+    # The last third of a window is the first one of the next window.
+    begins = pairs.select(dim + 1, 0).narrow(dim, 1, number - 1)
+    ends = torch.cat([begins, x.narrow(dim, 2 * number, 1)], dim)
+    return torch.cat([pairs.flatten(dim + 1, dim + 2), ends], dim + 1)
+
+
 def _overlapped(windows: torch.Tensor, dim: int, third: int) -> torch.Tensor:
     """Add windows along `dim`, of which thirds lie along `third` > `dim`; return all thirds."""
     first, middle, last = windows.unbind(third)
     outside = torch.zeros_like(first.narrow(dim, 0, 1))
-    # The first third of a window is the last one of the window before.
     shared = torch.cat([first, outside], dim) + torch.cat([outside, last], dim)
     pairs = torch.stack([shared.narrow(dim, 0, middle.shape[dim]), middle], dim + 1)
     return torch.cat([pairs.flatten(dim, dim + 1), shared.narrow(dim, middle.shape[dim], 1)], dim)
