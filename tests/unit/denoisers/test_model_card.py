@@ -35,6 +35,10 @@ FULL = CARD | {
 }  # fmt: skip
 FULL["shifts"] = [{**FULL["metrics"][0], "shift": "drift", "psnr_db": 36.0}]
 del FULL["shifts"][0]["set"]
+FULL["conditions"] = [
+    {**FULL["shifts"][0], "pixel_size_nm": p, "dose_e_per_px": d, "psnr_db": v, "n_rows": 8}
+    for p, d, v in ((0.0061, 0.45, 35.0), (0.012, 1.742, 34.5))
+]
 
 
 def rows(text):
@@ -76,3 +80,14 @@ def test_what_is_not_known_is_left_out():
     assert found["Architecture"] == "| Architecture | x |"
     assert not {"Parameters", "Own pixel size", "Seed", "Licence"} & set(found)
     assert "None" not in text and "Measured" not in text
+
+
+def test_other_doses_and_pixels_have_a_table_of_their_own():
+    text = describe(FULL)
+    part = text[text.index("## At other doses") :]
+    assert "8 frames without defects, 8 shapes." in part
+    found = rows(part)
+    # The same fluence: 0.45 e in (0.061 Å)² and 1.742 e in (0.12 Å)².
+    assert found["6.1"].startswith("| 6.1 | 0.45 | 121 | 35.00 (37.10 to 37.94) | 12.00")
+    assert found["12"].startswith("| 12 | 1.74 | 121 | 34.50")
+    assert "## At other doses" not in describe({k: v for k, v in FULL.items() if k != "conditions"})

@@ -1,11 +1,13 @@
 """The numbers of a card, against denoisers whose error is known."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.release_metrics import for_card, measured, summary
+from lowdose.evaluation.release_metrics import at_conditions, for_card, measured, summary
 
 
 @pytest.fixture
@@ -48,3 +50,25 @@ def test_groups_have_the_means_of_their_frames(frames):
     card = for_card(table, "abc")
     assert card[0]["psnr_db"] == round(table["psnr_db"].iloc[0], 4)
     assert {row["frames_sha256"] for row in card} == {"abc"}
+
+
+def test_other_pixels_get_the_fluence_of_the_reference(frames):
+    """A denoiser that returns the counts: its error is the noise, whose dose is known."""
+
+    asked = []
+
+    class Raw:
+        def denoise(self, counts, pixel_size_nm, *, dose):
+            asked.append((pixel_size_nm, dose, counts.mean()))
+            return counts
+
+    coarse = dataclasses.replace(frames, pixel_size_nm=0.0122, digest="coarse")
+    rows = at_conditions(Raw(), [frames, coarse], [0.45, 2.0], 0.45, 100, seed=1)
+    assert [(r["pixel_size_nm"], r["dose_e_per_px"], r["frames_sha256"]) for r in rows] == [
+        (0.0061, 0.45, "digest"), (0.0061, 2.0, "digest"), (0.0122, 1.8, "coarse")
+    ]  # fmt: skip
+    fluence = 0.45 / 0.061**2
+    for pixel, dose, mean in asked:
+        assert dose == pytest.approx(2.0 / 0.061**2 if mean > 1.9 else fluence)
+        assert mean == pytest.approx(dose * (10 * pixel) ** 2, rel=0.1)
+    assert all(row["psnr_db"] == pytest.approx(row["raw_psnr_db"]) for row in rows)

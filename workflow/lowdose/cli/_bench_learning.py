@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lowdose.cli._bench_quality import part
 from lowdose.cli._bench_rows import Row
 from lowdose.config_networks import NetworkSpec, PaperUNetSpec
 from lowdose.data.frames import FrameSet, read_frames
+from lowdose.evaluation.release_metrics import part
 
 EQUAL_MIN = 3.75
 BUDGETS_MIN = (2.5, 5.0)

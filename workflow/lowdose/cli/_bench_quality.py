@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,10 +11,9 @@ from lowdose import seeds
 from lowdose.cli._bench_border import border_losses
 from lowdose.cli._bench_rows import Row
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.release_metrics import Denoise, measured, of_frame, summary
+from lowdose.evaluation.release_metrics import HOME, Denoise, measured, of_frame, part, summary
 from lowdose.evaluation.statistics import bootstrap_interval, summarise
 
-HOME = {"white": "white", "general": "all"}  # the frames that each network is made for
 REALISATIONS = {"white": 2, "all": 1, "shifted": 1, "siblings": 1}
 TARGETS_DB = {"psnr_db": 37.5, "contrast_psnr_db": 12.0}  # of `white`
 SSIM = 0.985
@@ -220,19 +218,6 @@ def orientation_gains(
     values = [measured(d, frames, dose_e_per_px, 1, seed)["contrast_psnr"] for d in (one, eight)]
     return pd.DataFrame(
         {"base_shape": frames.table["base_shape"].to_numpy(), "gain_db": values[1] - values[0]}
-    )
-
-
-def part(frames: FrameSet, kept: np.ndarray) -> FrameSet:
-    """Return the frames for which `kept` (bool) is true; the digest stays that of the whole."""
-    numbers = np.flatnonzero(kept)
-    place = {int(old): new for new, old in enumerate(numbers)}
-    columns = frames.columns[frames.columns["frame"].isin(place)]
-    return dataclasses.replace(
-        frames,
-        table=frames.table.iloc[numbers].reset_index(drop=True).assign(frame=range(len(numbers))),
-        clean=frames.clean[numbers],
-        columns=columns.assign(frame=columns["frame"].map(place)),
     )
 
 

@@ -10,6 +10,10 @@ REALISATIONS = 1  # of each of some 500 frames; base shapes make the interval
 # and its dark end, C1 up to 3 nm, for the other two classes.
 FURTHER = {"all": (6, (0, 20)), "dark": (4, (0, 3))}  # conditions a shape, range of C1 [nm]
 ANY_C1 = (float("-inf"), float("inf"))
+# Where else a network is measured, as far as its card claims: doses on its own pixels, and other
+# detector pixels (another magnification of the same camera) at the reference fluence.
+DOSES = (0.1, 0.25, 0.45, 1.0, 2.0, 5.0, 20.0)
+PIXELS_NM = (0.004, 0.005, 0.008, 0.012)
 # What a user of the networks must know, beside the numbers.
 LIMITS = (
     "Trained on simulations of Pt particles on CeO2 along [110] alone: on another material it "
@@ -61,10 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
         return code
     fix_torch(arguments.threads)
     sets = frame_sets(study, work, log)
+    magnified = magnified_sets(study, work, log)
     for name in names:
         folder = work / "results" / "networks" / name / name / "seed0"
         output = (arguments.output or released.ROOT) / name
-        _publish(name, folder, output, sets, study.config, log)
+        _publish(name, folder, output, sets, magnified, study.config, log)
     return 0
 
 
@@ -82,8 +87,25 @@ def frame_sets(study, work: Path, log) -> dict:
     return {name: read_frames(files[name]) for name in ("white", *FURTHER, "shifted")}
 
 
-def freeze(study, results: Path, split: str, chosen: dict, output: Path, log, c1_nm=ANY_C1):
-    """Freeze further frames of a split: `chosen` are the keys of ``frames`` that differ."""
+def magnified_sets(study, work: Path, log) -> list:
+    """Return the frames of the test shapes, of every contrast, at other pixel sizes."""
+    from lowdose.data.frames import read_frames
+
+    results, chosen = work / "results", {"contrast": "all", "frames_per_shape": FURTHER["all"][0]}
+    files = {pixel: results / "frames" / f"all-{1000 * pixel:g}pm.h5" for pixel in PIXELS_NM}
+    for pixel, file in files.items():
+        camera = {"pixel_size_nm": pixel}
+        freeze(study, results, "test", chosen, file, log, FURTHER["all"][1], camera)
+    return [read_frames(file) for file in files.values()]
+
+
+def freeze(
+    study, results: Path, split: str, chosen: dict, output: Path, log, c1_nm=ANY_C1, camera=None
+):
+    """Freeze further frames of a split.
+
+    `chosen` and `camera` are the keys of ``frames`` and of ``camera`` that differ.
+    """
     import pandas as pd
 
     from lowdose.data.freeze import freeze_split
@@ -91,7 +113,11 @@ def freeze(study, results: Path, split: str, chosen: dict, output: Path, log, c1
     spec = study.spec("frames")
     classes = pd.read_parquet(results / "frames" / "classes.parquet")
     freeze_split(
-        {**spec, "frames": {**spec["frames"], **chosen}},
+        {
+            **spec,
+            "frames": {**spec["frames"], **chosen},
+            "camera": {**spec["camera"], **(camera or {})},
+        },
         classes[classes["c1_nm"].between(*c1_nm)],
         pd.read_parquet(results / "structures" / "columns.parquet"),
         [results / "waves" / f"{shard}.h5" for shard in study.shards],
@@ -101,7 +127,7 @@ def freeze(study, results: Path, split: str, chosen: dict, output: Path, log, c1
     )
 
 
-def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
+def _publish(name: str, folder: Path, output: Path, sets, magnified, config, log) -> None:
     """Measure a trained network on all sets and write it, with its card, to `output`."""
     import json
     import shutil
@@ -109,8 +135,17 @@ def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
     from lowdose.denoisers import checkpoints
     from lowdose.denoisers.cards import CARD, WEIGHTS, read_card
     from lowdose.denoisers.model_card import describe
-    from lowdose.evaluation.release_metrics import for_card, measured, of_frame, summary
+    from lowdose.evaluation.release_metrics import (
+        HOME,
+        at_conditions,
+        for_card,
+        measured,
+        of_frame,
+        part,
+        summary,
+    )
     from lowdose.runtime import atomic_path, write_text
+    from lowdose.sampling import dose_e_per_a2
 
     # Measured as it will be loaded, rounded, and published when all is known.
     draft, card = folder / "draft", read_card(folder)
@@ -136,12 +171,23 @@ def _publish(name: str, folder: Path, output: Path, sets, config, log) -> None:
             f"[{score['psnr_db_low']:.2f} to {score['psnr_db_high']:.2f}], "
             f"{score['contrast_psnr_db']:.2f} above a constant, SSIM {score['ssim']:.4f}"
         )
-    card = read_card(draft) | {
+    card = read_card(draft)
+    own, span = sets[HOME[name]], card["dose_e_per_a2"]
+    doses = [d for d in DOSES if span[0] <= 1.001 * dose_e_per_a2(d, own.pixel_size_nm)
+             and dose_e_per_a2(d, own.pixel_size_nm) <= 1.001 * span[1]]  # fmt: skip
+    low, high = card["pixel_size_nm"]
+    others = [frames for frames in magnified if low <= frames.pixel_size_nm <= high]
+    perfect = [part(frames, (frames.table["defect"] == "D0").to_numpy())
+               for frames in (own, *others)]  # fmt: skip
+    log(f"{name} at {len(doses)} doses and {len(others)} other pixel sizes")
+    conditions = at_conditions(network, perfect, doses, dose, draws, seed)
+    card |= {
         "name": name,
         "denoiser": name,
         "metrics_at_e_per_px": dose,
         "metrics": metrics,
         "shifts": shifts,
+        "conditions": conditions,
         "limits": list(LIMITS),
     }
     with atomic_path(output / WEIGHTS) as path:

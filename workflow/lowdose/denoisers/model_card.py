@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lowdose.sampling import REFERENCE_PIXEL_SIZE_NM, dose_e_per_px
+from lowdose.sampling import REFERENCE_PIXEL_SIZE_NM, dose_e_per_a2, dose_e_per_px
 
 
 def describe(card: Mapping[str, Any]) -> str:
@@ -18,8 +18,8 @@ def describe(card: Mapping[str, Any]) -> str:
         shown where they are there: ``parameters``, ``receptive_field_nm``,
         ``effective_field_px``, ``own_pixel_size_nm``, ``contrast_factor`` (low, high),
         ``training_set`` (its ``name`` and ``contrast``), ``training_data_digest``, ``seed``,
-        ``licence``, ``limits`` (sentences), and ``metrics`` and ``shifts``: the rows of
-        :func:`lowdose.evaluation.release_metrics.summary`.
+        ``licence``, ``limits`` (sentences), and ``metrics``, ``shifts`` and ``conditions``: the
+        rows of :func:`lowdose.evaluation.release_metrics.for_card`.
 
     Returns
     -------
@@ -47,6 +47,8 @@ def describe(card: Mapping[str, Any]) -> str:
     parts = [f"# {card['name']}", table]
     if card.get("metrics"):
         parts += ["## Measured on held-out structures", _measured(card)]
+    if card.get("conditions"):
+        parts += ["## At other doses and on other pixels", _conditions(card)]
     if card.get("limits"):
         parts += ["## Limits", *card["limits"]]
     return "\n\n".join(parts) + "\n"
@@ -94,6 +96,25 @@ def _measured(card: Mapping[str, Any]) -> str:
         for row in (*card["metrics"], *card.get("shifts", ()))
     ]
     return f"At {card['metrics_at_e_per_px']:g} e/pixel.\n\n{_table(head, rows)}"
+
+
+def _conditions(card: Mapping[str, Any]) -> str:
+    """Table of the metrics over dose and pixel size."""
+    head = ("Pixel [pm]", "Dose [e/px]", "Dose [e/Å²]", "PSNR [dB]",
+            "Above a constant image [dB]", "SSIM")  # fmt: skip
+    rows = [
+        (
+            f"{1000 * row['pixel_size_nm']:.3g}",
+            f"{row['dose_e_per_px']:.3g}",
+            f"{dose_e_per_a2(row['dose_e_per_px'], row['pixel_size_nm']):.3g}",
+            *(_interval(row, key, 2) for key in ("psnr_db", "contrast_psnr_db")),
+            _interval(row, "ssim", 4),
+        )
+        for row in card["conditions"]
+    ]
+    first = card["conditions"][0]
+    about = f"{first['n_rows']} frames without defects, {first['n_units']} shapes."
+    return f"{about}\n\n{_table(head, rows)}"
 
 
 def _interval(row: Mapping[str, Any], key: str, digits: int) -> str:

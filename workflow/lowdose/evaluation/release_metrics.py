@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,10 +12,11 @@ from lowdose.data.frames import FrameSet
 from lowdose.denoisers.contract import Denoiser
 from lowdose.evaluation.summary import with_intervals
 from lowdose.metrics import image_metrics, psnr
-from lowdose.sampling import dose_e_per_a2
+from lowdose.sampling import dose_e_per_a2, dose_e_per_px
 
 # (counts (y, x) [e/pixel], dose [e/pixel in vacuum]) -> expected counts.
 Denoise = Callable[[np.ndarray, float], np.ndarray]
+HOME = {"white": "white", "general": "all"}  # the frames that each network is made for
 MEASURES = {
     "psnr_db": ("psnr", None, None),
     "contrast_psnr_db": ("contrast_psnr", None, None),
@@ -96,6 +98,58 @@ def summary(rows: pd.DataFrame, by: Sequence[str], draws: int, seed: int) -> pd.
     """
     table = with_intervals(rows, MEASURES, by, draws, seed, "bootstrap", "release")
     return table.drop(columns="method")
+
+
+def part(frames: FrameSet, kept: np.ndarray) -> FrameSet:
+    """Return the frames for which `kept` (bool) is true; the digest stays that of the whole."""
+    numbers = np.flatnonzero(kept)
+    place = {int(old): new for new, old in enumerate(numbers)}
+    columns = frames.columns[frames.columns["frame"].isin(place)]
+    return dataclasses.replace(
+        frames,
+        table=frames.table.iloc[numbers].reset_index(drop=True).assign(frame=range(len(numbers))),
+        clean=frames.clean[numbers],
+        columns=columns.assign(frame=columns["frame"].map(place)),
+    )
+
+
+def at_conditions(
+    network: Denoiser,
+    sets: Sequence[FrameSet],
+    doses_e_per_px: Sequence[float],
+    reference: float,
+    draws: int,
+    seed: int,
+) -> list[dict]:
+    """Measure a network at other doses, and on other detector pixels at the same fluence.
+
+    Parameters
+    ----------
+    network : Denoiser
+    sets : sequence of FrameSet
+        The same models and defoci at several pixel sizes; the first one at the reference's.
+    doses_e_per_px : sequence of float
+        For the first set [e/pixel in vacuum].
+    reference : float
+        Dose of the first set [e/pixel in vacuum] whose fluence the others get.
+    draws, seed : int
+        Bootstrap draws, root seed.
+
+    Returns
+    -------
+    list of dict
+        As :func:`for_card`, with ``pixel_size_nm`` and ``dose_e_per_px``.
+    """  # fmt: skip
+    fluence = dose_e_per_a2(reference, sets[0].pixel_size_nm)
+    wanted = [(sets[0], dose) for dose in doses_e_per_px]
+    wanted += [(other, dose_e_per_px(fluence, other.pixel_size_nm)) for other in sets[1:]]
+    result = []
+    for frames, dose in wanted:
+        rows = measured(of_frame(network, frames.pixel_size_nm), frames, dose, 1, seed)
+        rows = rows.assign(pixel_size_nm=frames.pixel_size_nm, dose_e_per_px=dose)
+        table = summary(rows, ["pixel_size_nm", "dose_e_per_px"], draws, seed)
+        result += for_card(table, frames.digest)
+    return result
 
 
 def for_card(table: pd.DataFrame, digest: str) -> list[dict]:
