@@ -50,12 +50,11 @@ def equal_time(small: NetworkSpec, study, work: Path, log: Callable[[str], None]
     frames = part(frames, np.arange(len(frames.clean)) % 2 == 0)
     dose = spec["reference_dose_e_per_px"]
     paper = PaperUNetSpec(architecture="paper-unet", scales=4, base=16)
-    rate = spec["training"]["learning_rate"]
 
-    def learned(network: NetworkSpec, minutes: float, learning_rate: float, every: int):
+    def learned(network: NetworkSpec, minutes: float, every: int, **other):
         settings = spec["training"] | {
-            "minutes": minutes, "learning_rate": learning_rate, "average": AVERAGE,
-            "validate_every": every, "save_every_s": 60.0 * minutes,
+            "minutes": minutes, "average": AVERAGE, "validate_every": every,
+            "save_every_s": 60.0 * minutes, **other,
         }  # fmt: skip
         history = trained(network, data.batch, frames, settings, dose, spec["study_seed"])
         last = history[-1]
@@ -64,9 +63,9 @@ def equal_time(small: NetworkSpec, study, work: Path, log: Callable[[str], None]
         return history
 
     never = 10**9  # validated at the end alone: all the time is for learning
-    ours = learned(small, EQUAL_MIN, rate, never)[-1]
-    theirs = learned(paper, EQUAL_MIN, PAPER_RATE, never)[-1]
-    histories = {minutes: learned(small, minutes, rate, VALIDATE_EVERY) for minutes in BUDGETS_MIN}
+    ours = learned(small, EQUAL_MIN, never)[-1]
+    theirs = learned(paper, EQUAL_MIN, never, optimiser="adamw", learning_rate=PAPER_RATE)[-1]
+    histories = {minutes: learned(small, minutes, VALIDATE_EVERY) for minutes in BUDGETS_MIN}
     constant = constant_psnr_db(frames.clean)
     about = f"{len(frames.clean)} white test frames, constant image {constant:.2f} dB"
     return [*equal_rows(ours, theirs, about), *level_rows(histories, about)]
