@@ -7,7 +7,7 @@ import yaml
 
 from lowdose import config, config_docs
 from lowdose.config import Config, load, overlay, parse
-from lowdose.config_networks import ARCHITECTURES, DnCNNSpec, UNetSpec, crop_problem
+from lowdose.config_networks import ARCHITECTURES, DnCNNSpec, ResUNetSpec, UNetSpec, crop_problem
 from lowdose.runtime import UserError
 from lowdose.stages import Study
 
@@ -283,3 +283,17 @@ def test_a_crop_higher_than_the_frame_is_refused_with_the_largest():
     coarse = {"training_sets": {"white": {"own_pixel_size_nm": 0.0183}}}
     with pytest.raises(UserError, match=r"crops of 256 px are 4\.68 nm high"):
         load([], coarse)
+
+
+def test_crops_hold_a_whole_window_of_each_gate():
+    gated = {"architecture": "resunet", "widths": [4, 8], "encoder_blocks": [1, 1],
+             "decoder_blocks": [1], "gates": [0, 1], "gate_window": 36}  # fmt: skip
+    spec = ResUNetSpec(**gated)
+    # 36 px of 8 px are 288 px; the first window begins 96 px before the image, the second one
+    # 96 px inside of it.
+    problem = crop_problem(spec, 376)
+    assert "windows of 36 px of their level need crops of 384 px or more" in problem
+    assert problem.endswith("training.crop_px is 376; use 384 or smaller windows")
+    assert crop_problem(spec, 384) is None
+    assert crop_problem(ResUNetSpec(**gated | {"gates": [1, 0]}), 192) is None
+    assert crop_problem(ResUNetSpec(**gated | {"gates": []}), 192) is None

@@ -174,6 +174,16 @@ class ResUNetSpec(_Architecture):
                  for level, number in enumerate(self.gates) if number)  # fmt: skip
         return math.lcm(self.stride, *steps)
 
+    def smallest_crop(self) -> int:
+        """Side of the smallest crop that holds a whole window of each gate [pixels].
+
+        The first window begins a third of its side before the image; it is the second one that
+        may lie inside.  Where training cuts all windows, a network comes to rely on that.
+        """
+        sides = (4 * self.gate_window // 3 * self.stem * 2**level
+                 for level, number in enumerate(self.gates) if number)  # fmt: skip
+        return max(sides, default=1)
+
     def widening(self) -> list[int] | None:
         if set(self.middle) & {"fourier", "attention"}:
             return None
@@ -236,6 +246,13 @@ def crop_problem(spec: NetworkSpec, crop_px: int) -> str | None:
             f"{of.get(spec.deepened_by, spec.architecture)} with stem {spec.stem} need crops that "
             f"are a multiple of {stride} px and at least {4 * stride} px, but training.crop_px is "
             f"{crop_px}; use {fits}{fewer}"
+        )
+    if isinstance(spec, ResUNetSpec) and crop_px < (least := spec.smallest_crop()):
+        fits = -(-least // stride) * stride
+        return (
+            f"gates with windows of {spec.gate_window} px of their level need crops of {least} px "
+            f"or more, which hold a whole one, but training.crop_px is {crop_px}; use {fits} or "
+            "smaller windows"
         )
     return None
 
