@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lowdose.denoisers.networks.layers import Interval, Rectifier, precise
+from lowdose.denoisers.networks.layers import Interval, Rectifier
 
 # Of a spectrum whose noise has about the power 1: keeps the logarithm finite.
 LEAST_POWER = 0.01
@@ -77,28 +77,34 @@ class SpectralGate(nn.Module):
     def _filtered(self, x: torch.Tensor) -> torch.Tensor:
         """Return an image that whole windows cover, each filtered and tapered twice."""
         windows = _cut(_cut(x, 2, self.overlap), 4, self.overlap).permute(0, 2, 4, 1, 3, 5)
-        number = windows.shape[:3]
-        windows = (windows * self.taper.to(x.dtype)).flatten(0, 2)
-        along_y, along_x = self.analysis_y.to(x.dtype), self.analysis_x.to(x.dtype)
-        # (window, channel, cosine or sine along y, frequency, cosine or sine along x, frequency)
-        parts = self._split((along_y @ windows) @ along_x)
-        real = parts[:, :, 0, :, 0] - parts[:, :, 1, :, 1]
-        minus_imaginary = parts[:, :, 0, :, 1] + parts[:, :, 1, :, 0]
-        gain = self._gain(real, minus_imaginary)
-        parts = torch.stack([real * gain, minus_imaginary * gain], dim=2)
-        parts = self._split((parts @ along_x).flatten(2, 3))
-        half = torch.stack([parts[:, :, 0, :, 0] + parts[:, :, 1, :, 1],
-                            parts[:, :, 1, :, 0] - parts[:, :, 0, :, 1]], dim=2)  # fmt: skip
-        windows = (self.synthesis_y.to(x.dtype) @ half.flatten(2, 3)) * self.taper.to(x.dtype)
-        return self._add(windows.unflatten(0, number))
+        number, channels, side = windows.shape[:3], x.shape[1], self.window
+        cosines, sines = self.cosines.to(x.dtype), self.sines.to(x.dtype)
+        half = side // 2 + 1
+        windows = windows.flatten(0, 3)
+        even, odd = ((m[:, :half].T @ windows).flatten(0, 1) for m in (cosines, sines))
+        real = torch.addmm(odd @ -sines, even, cosines)
+        minus_imaginary = torch.addmm(odd @ cosines, even, sines)
+        gain = self._gain(*(part.view(-1, channels, half * side) for part in
+                            (real, minus_imaginary))).view(real.shape)  # fmt: skip
+        real, minus_imaginary = real * gain, minus_imaginary * gain
+        even = torch.addmm(minus_imaginary @ sines.T, real, cosines.T)
+        odd = torch.addmm(minus_imaginary @ cosines.T, real, -sines.T)
+        both = torch.cat([part.view(-1, half, side) for part in (even, odd)], dim=1)
+        windows = (self.synthesis.to(x.dtype) @ both).view(*number, channels, side, side)
+        return self._add(windows)
 
     def _gain(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
-        """Return the gain of each frequency, from the power there, around and in all channels."""
-        power = precise(real).square() + precise(imaginary).square()
-        power = torch.log(power + LEAST_POWER).to(real.dtype)
-        power = power.contiguous(memory_format=torch.channels_last)
-        hidden = self.rectifier(self.hidden(self.neighbours(power) + power))
-        return torch.sigmoid(self.gain(hidden)).contiguous()
+        """Return the gain of each frequency, from the power there, around and in all channels.
+
+        Parameters
+        ----------
+        real, imaginary : tensor (window, channel, frequency along y and x)
+        """
+        power = torch.log(torch.addcmul(real * real + LEAST_POWER, imaginary, imaginary))
+        plane = power.unflatten(2, (-1, self.window))
+        near = power + self.neighbours(plane).flatten(2)
+        hidden = self.rectifier(_pointwise(self.hidden, near))
+        return torch.sigmoid(_pointwise(self.gain, hidden))
 
     def _add(self, windows: torch.Tensor) -> torch.Tensor:
         """Add windows (image, row, column, channel, y, x) where they overlap."""
@@ -108,22 +114,23 @@ class SpectralGate(nn.Module):
         x = _overlapped(x.unflatten(4, (3, step)), dim=1, third=4)
         return x.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
-    @staticmethod
-    def _split(parts: torch.Tensor) -> torch.Tensor:
-        """Separate cosines from sines along both axes."""
-        count, channels, both, side = parts.shape
-        return parts.view(count, channels, 2, both // 2, 2, side // 2)
+
+def _pointwise(convolution: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """Apply a 1 x 1 convolution to (n, channel, place) as the product that it is."""
+    # Not `weight @ x`, which torch folds into one product of the transpose, and copies twice.
+    weight = convolution.weight.flatten(1).to(x.dtype).expand(x.shape[0], -1, -1)
+    return torch.baddbmm(convolution.bias.to(x.dtype)[:, None], weight, x)
 
 
 def _cut(x: torch.Tensor, dim: int, third: int) -> torch.Tensor:
     """Return (..., window, pixel, ...) for the pixels along `dim`: an odd number of thirds."""
     x = x.unflatten(dim, (-1, third))
     number = x.shape[dim] // 2
-    pairs = x.narrow(dim, 0, 2 * number).unflatten(dim, (number, 2))
+    pairs, end = x.split([2 * number, 1], dim)
+    begins, middles = pairs.unflatten(dim, (number, 2)).unbind(dim + 1)
     # The last third of a window is the first one of the next window.
-    begins = pairs.select(dim + 1, 0).narrow(dim, 1, number - 1)
-    ends = torch.cat([begins, x.narrow(dim, 2 * number, 1)], dim)
-    return torch.cat([pairs.flatten(dim + 1, dim + 2), ends], dim + 1)
+    _, others = begins.split([1, number - 1], dim)
+    return torch.cat([begins, middles, torch.cat([others, end], dim)], dim + 1)
 
 
 def _overlapped(windows: torch.Tensor, dim: int, third: int) -> torch.Tensor:
@@ -131,30 +138,25 @@ def _overlapped(windows: torch.Tensor, dim: int, third: int) -> torch.Tensor:
     first, middle, last = windows.unbind(third)
     outside = torch.zeros_like(first.narrow(dim, 0, 1))
     shared = torch.cat([first, outside], dim) + torch.cat([outside, last], dim)
-    pairs = torch.stack([shared.narrow(dim, 0, middle.shape[dim]), middle], dim + 1)
-    return torch.cat([pairs.flatten(dim, dim + 1), shared.narrow(dim, middle.shape[dim], 1)], dim)
+    begins, end = shared.split([middle.shape[dim], 1], dim)
+    return torch.cat([torch.stack([begins, middle], dim + 1).flatten(dim, dim + 1), end], dim)
 
 
 def _matrices(window: int) -> dict[str, torch.Tensor]:
-    """Return taper, analysis and synthesis of a window: orthonormal Fourier series.
+    """Return cosines, sines (place, frequency) and synthesis (place, cosines and sines).
 
-    A real image's series is known from half of its frequencies along y; in the synthesis all of
-    them but the first and the last stand for two.
+    Orthonormal Fourier series, tapered along the place.  A real image's series is known from
+    half of its frequencies along y; in the synthesis all of them but the first and the last
+    stand for two.
     """
-    half = window // 2 + 1
+    ramp = torch.sin(math.pi / 2 * (torch.arange(window // 3) + 0.5) / (window // 3))
+    taper = torch.cat([ramp, torch.ones(window // 3), ramp.flip(0)])[:, None]
     angle = torch.arange(window, dtype=torch.float64) * (2 * math.pi / window)
-    along_y = torch.arange(half)[:, None] * angle
-    along_x = torch.arange(window)[:, None] * angle
-    norm = window**-0.5
+    angle = torch.arange(window)[:, None] * angle
+    cosines, sines = (window**-0.5 * taper * wave for wave in (angle.cos(), angle.sin()))
+    half = window // 2 + 1
     twice = torch.full((half,), 2.0, dtype=torch.float64)
     twice[[0, -1]] = 1
-    analysis_y = norm * torch.cat([along_y.cos(), along_y.sin()])
-    ramp = torch.sin(math.pi / 2 * (torch.arange(window // 3) + 0.5) / (window // 3))
-    side = torch.cat([ramp, torch.ones(window // 3), ramp.flip(0)])
-    matrices = {
-        "taper": side[:, None] * side,
-        "analysis_y": analysis_y,
-        "analysis_x": norm * torch.cat([along_x.cos(), along_x.sin()], dim=1),
-        "synthesis_y": (analysis_y * torch.cat([twice, twice])[:, None]).T.contiguous(),
-    }
+    synthesis = torch.cat([twice * cosines[:, :half], twice * sines[:, :half]], dim=1)
+    matrices = {"cosines": cosines, "sines": sines, "synthesis": synthesis}
     return {name: matrix.float() for name, matrix in matrices.items()}
