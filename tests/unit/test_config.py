@@ -297,3 +297,13 @@ def test_crops_hold_a_whole_window_of_each_gate():
     assert crop_problem(spec, 384) is None
     assert crop_problem(ResUNetSpec(**gated | {"gates": [1, 0]}), 192) is None
     assert crop_problem(ResUNetSpec(**gated | {"gates": []}), 192) is None
+
+
+def test_a_network_that_is_not_trained_need_not_fit_the_crops(tmp_path):
+    overlay = tmp_path / "other.yaml"
+    overlay.write_text("training: {crop_px: 100}\nsweep: [{networks: [n], training_sets: [white], "
+                       "seeds: [0]}]\nnetworks: {n: {spec: {architecture: dncnn}}}\n")  # fmt: skip
+    assert [name for name, _, _ in config.load([overlay]).trainings()] == ["n"]
+    overlay.write_text("training: {crop_px: 100}\n")
+    with pytest.raises(UserError, match=r"networks.* need crops"):
+        config.load([overlay])

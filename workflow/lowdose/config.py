@@ -169,6 +169,8 @@ class Config(Strict):
                 f"frames.test_shapes and frames.validation_shapes hold out {held_out} of the "
                 f"{shapes} structures.base_shapes and leave none for training"
             )
+        # Those of an overlay's base that its sweep leaves out need not fit its crops.
+        trained = {name for entry in self.sweep for name in entry.networks}
         for name, network in self.networks.items():
             try:
                 training = self.training_of(name)
@@ -176,7 +178,8 @@ class Config(Strict):
                 from lowdose.config_errors import sentence
 
                 raise UserError(sentence(error, Training, f"networks.{name}.training")) from None
-            if problem := crop_problem(network.spec, training.crop_px):
+            problem = crop_problem(network.spec, training.crop_px)
+            if problem and name in trained:
                 raise ValueError(f"networks.{name}: {problem}")
         return self
 
