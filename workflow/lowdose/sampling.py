@@ -13,6 +13,9 @@ REFERENCE_PIXEL_SIZE_NM = 0.0061
 # Networks take pixels of this much more or less than their own as they are: they are trained on
 # them (`scale_jitter`).
 PIXEL_TOLERANCE = 0.05
+# What lies beyond an image whose sides are no multiple of a network's stride, relative to the
+# vacuum: the vacuum itself, without noise, as nothing inside of an image is.
+FILLING = 1.0
 
 
 def dose_e_per_px(dose_e_per_a2: float, pixel_size_nm: float) -> float:

@@ -244,3 +244,20 @@ def test_the_clean_crop_is_on_the_own_pixels(make):
     assert np.abs(np.diff(y[:, :, 0], axis=1)).mean() == pytest.approx(0.0183, rel=1e-3)
     dx = np.abs((np.diff(x[:, 0], axis=1) + 1.2) % 2.4 - 1.2)
     assert dx.mean() == pytest.approx(0.0183, rel=1e-2)
+
+
+def test_half_of_the_crops_end_where_an_image_may_end(make):
+    """Beyond the target's end the input is the vacuum's filling, before it nothing changes."""
+    whole, ending = make(LIVELY), make(LIVELY, stride=16)
+    sides = []
+    for step in range(60):
+        (noisy, clean), (other, target) = whole.batch(step), ending.batch(step)
+        height, width = target.shape[-2:]
+        sides.append((height, width))
+        assert torch.equal(target, clean[..., :height, :width])
+        assert torch.equal(other[..., :height, :width], noisy[..., :height, :width])
+        assert (other[..., height:, :] == 1).all() and (other[..., width:] == 1).all()
+    cut = [pair for pair in sides if pair != (48, 48)]
+    assert 18 <= len(cut) <= 42  # half of 60, 3 standard deviations
+    assert {height for height, _ in cut} | {width for _, width in cut} == set(range(33, 49))
+    assert ending.batch(7)[1].shape == make(LIVELY, stride=16).batch(7)[1].shape

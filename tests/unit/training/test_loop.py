@@ -314,3 +314,15 @@ def test_the_loss_is_that_of_the_settings(tmp_path):
         )  # fmt: skip
         losses[loss] = history[0]["loss"]
     assert losses == pytest.approx({"mse": 1.0, "poisson": 1 - math.log(2)})
+
+
+def test_what_lies_beyond_the_target_is_not_learned(tmp_path):
+    def shorter(step, beyond):
+        noisy, clean = batch(step)
+        noisy[..., 9:, :] = beyond
+        return noisy, clean[..., :8, :12]  # one row of padding between
+
+    one, other = (run(tmp_path / f"{b}", data=lambda s, b=b: shorter(s, b)) for b in (1.0, 7.0))
+    assert equal(one[0], other[0])
+    assert one[1][0]["loss"] == other[1][0]["loss"]
+    assert not equal(one[0], run(tmp_path / "whole")[0])

@@ -13,6 +13,7 @@ from lowdose.data.augmentation import Augmentation, Conditions, averaged, resamp
 from lowdose.imaging.camera import blur, detected
 from lowdose.imaging.optics import WaveOptics
 from lowdose.imaging.resampling import sample_periodic, spline_coefficients
+from lowdose.sampling import FILLING
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class TrainingRenderer:
         Side of a crop, crops a step, images in the pool.
     seed : int
         Of the data; separate from that of the initial weights.
+    stride : int
+        Sides of the network's input are multiples of this [pixels].  An image whose sides are not
+        is filled up by vacuum when it is denoised, so half of the crops end before their last
+        pixels, too.
     """
 
     def __init__(
@@ -98,7 +103,9 @@ class TrainingRenderer:
         batch: int,
         pool: int,
         seed: int,
+        stride: int = 1,
     ) -> None:
+        self.stride = stride
         self.spectra, self.images, self.optics = spectra, images, optics
         self.augmentation, self.region_nm = augmentation, region_nm
         self.crop_px, self.batch_size, self.pool_size, self.seed = crop_px, batch, pool, seed
@@ -119,9 +126,11 @@ class TrainingRenderer:
 
         Returns
         -------
-        noisy, clean : tensor (batch, 1, crop, crop), float32
-            Counts over dose, the mean of the dark counts subtracted, and the expectation;
-            vacuum = 1 in both, but for the jitter of the level.
+        noisy : tensor (batch, 1, crop, crop), float32
+            Counts over dose, the mean of the dark counts subtracted.
+        clean : tensor (batch, 1, y, x), float32
+            The expectation, to where the image ends: less than `stride` below the crop's sides.
+            Vacuum = 1 in both, but for the jitter of the level.
         """
         window = range(step, step + self.pool_size)
         self._pool = {n: self._pool[n] for n in window if n in self._pool}
@@ -133,6 +142,12 @@ class TrainingRenderer:
         generator = torch.Generator().manual_seed(seeds.torch_seed(self.seed, "noise", step))
         pairs = [self._pair(self._pool[window[i]], rng, generator) for i in chosen]
         noisy, clean = (torch.stack(crops)[:, None] for crops in zip(*pairs, strict=True))
+        rng = seeds.rng(self.seed, "end", step)
+        if self.stride > 1 and rng.random() < 0.5:
+            height, width = self.crop_px - rng.integers(self.stride, size=2)
+            noisy[..., height:, :] = FILLING
+            noisy[..., width:] = FILLING
+            clean = clean[..., :height, :width]
         return noisy, clean
 
     def _pair(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from lowdose import seeds
+from lowdose.config_networks import NetworkSpec
 from lowdose.data.augmentation import Augmentation
 from lowdose.data.classes import NO_PARTICLE
 from lowdose.data.frames import read_frames, region
@@ -88,6 +90,7 @@ def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRen
         batch=settings["batch"],
         pool=settings["pool"],
         seed=data_seed,
+        stride=TypeAdapter(NetworkSpec).validate_python(spec["network"]).stride,
     )
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from lowdose.denoisers.networks.receptive_field import computed, grid
 from lowdose.denoisers.networks.residual import Residual
 from lowdose.runtime import UserError, is_out_of_memory
+from lowdose.sampling import FILLING
 
 # What a network may hold at once, so that denoising 4096 x 4096 pixels stays below 1.5 GiB in
 # all: copies of the frame take 0.25 GiB of it, Python and torch another 0.25.
@@ -38,8 +39,8 @@ def apply(
     """Apply a network to images of any size.
 
     The image ends where the network's own padding begins, as in training; only what its sides
-    lack to a multiple of the stride is filled in, by reflection at the lower and right edge.
-    (More reflected pixels around are worse: their noise repeats that of the frame, which the
+    lack to a multiple of the stride is filled up at the lower and right edge, by vacuum, as in
+    training.  (Reflected pixels are worse: their noise repeats that of the frame, which the
     network takes for further evidence.)
 
     Tiles overlap by all that an output pixel can depend on, so that the result is that of the
@@ -70,13 +71,15 @@ def apply(
     device = next(network.parameters()).device if device is None else device
     network = network.to(device)
     height, width = relative.shape[-2:]
-    rows, columns = (_completed(length, network.stride) for length in (height, width))
+    rows, columns = (-(-length // network.stride) * network.stride for length in (height, width))
     result = torch.empty(relative.shape, dtype=torch.float32, device=relative.device)
-    across = tiles(network, len(columns), tile_px)
-    for top, bottom, first, last in tiles(network, len(rows), tile_px):
-        strip = relative[..., rows[first:last], :]
+    across = tiles(network, columns, tile_px)
+    for top, bottom, first, last in tiles(network, rows, tile_px):
+        strip = relative[..., first:last, :]
         for left, right, begin, end in across:
-            window = strip[..., columns[begin:end]].to(device)
+            window = strip[..., begin:end].to(device)
+            below, beside = last - first - window.shape[-2], end - begin - window.shape[-1]
+            window = functional.pad(window, (0, beside, 0, below), value=FILLING)
             estimate = _run(network, window, bf16=bf16)
             estimate = estimate[..., top - first : bottom - first, left - begin : right - begin]
             target = result[..., top:bottom, left:right]
@@ -169,12 +172,6 @@ def _run(network: nn.Module, window: torch.Tensor, *, bf16: bool) -> torch.Tenso
         f"{width} px at once; set tile_px to {max(height, width) // 2} or less, or close other "
         "programs."
     )
-
-
-def _completed(length: int, stride: int) -> torch.Tensor:
-    """Return positions 0 to length - 1, continued by reflection to a multiple of the stride."""
-    position = torch.arange(math.ceil(length / stride) * stride) % max(1, 2 * (length - 1))
-    return torch.where(position < length, position, 2 * (length - 1) - position)
 
 
 def _overlap(network: nn.Module) -> int | None:

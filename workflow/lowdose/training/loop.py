@@ -60,7 +60,8 @@ def train(
     network : torch.nn.Module
         Trained in place; on return it holds the averaged weights, in evaluation mode.
     batch : callable
-        Step number -> (input, target), tensors (n, 1, y, x), vacuum = 1.
+        Step number -> (input, target), tensors (n, 1, y, x), vacuum = 1.  The target may end
+        before the input does: what lies beyond is not learned.
     settings : mapping
         Section ``training`` of the configuration.
     validate : callable
@@ -119,7 +120,8 @@ def train(
                 noisy, clean = batch(step)
                 with autocast, compiling():
                     output = forward(noisy.contiguous(memory_format=torch.channels_last))
-                loss = loss_of(output.float(), clean)
+                height, width = clean.shape[-2:]
+                loss = loss_of(output[..., :height, :width].float(), clean)
                 value = loss.item()
                 check_finite("loss", value, step, name)
                 network.zero_grad(set_to_none=True)
