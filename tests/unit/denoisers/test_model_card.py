@@ -28,7 +28,8 @@ FULL = CARD | {
             "psnr_db": 37.512, "psnr_db_low": 37.1, "psnr_db_high": 37.94,
             "contrast_psnr_db": 12.0, "contrast_psnr_db_low": 11.5, "contrast_psnr_db_high": 12.5,
             "ssim": 0.98614, "ssim_low": 0.98, "ssim_high": 0.99,
-            "constant_psnr_db": 26.05, "raw_psnr_db": 3.52,
+            "constant_psnr_db": 26.05, "raw_psnr_db": 3.52, "false_per_100_nm2": 0.25,
+            "false_per_100_nm2_low": 0.1, "false_per_100_nm2_high": 0.5,
         }
     ],
     "limits": ["Knows platinum alone."],
@@ -67,7 +68,7 @@ def test_what_is_known_is_in_the_table():
     }.items():
         assert found[name] == f"| {name} | {value} |"
     measured = "37.51 (37.10 to 37.94) | 12.00 (11.50 to 12.50) | 0.9861 (0.9800 to 0.9900)"
-    assert found["white"] == f"| white | 252 of 8 shapes | {measured} | 26.05, 3.52 |"
+    assert found["white"] == f"| white | 252 of 8 shapes | {measured} | 26.05, 3.52 | 0.25 (0.10 to 0.50) |"
     assert "| shifted: drift | 252 of 8 shapes | 36.00 (" in text
     assert "At 0.45 e/pixel." in text and text.endswith("Knows platinum alone.\n")
     assert "AAAA" not in text

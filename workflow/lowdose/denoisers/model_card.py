@@ -83,7 +83,7 @@ def _shown(card: Mapping[str, Any], key: str, form: str, absent: str | None = No
 def _measured(card: Mapping[str, Any]) -> str:
     """Table of the metrics: mean over frames, 95 % interval over base shapes."""
     head = ("Frames", "Number", "PSNR [dB]", "Above a constant image [dB]", "SSIM",
-            "Constant, raw [dB]")  # fmt: skip
+            "Constant, raw [dB]", "False columns per 100 nm² of vacuum")  # fmt: skip
     rows = [
         (
             row.get("set") or f"shifted: {row['shift']}",
@@ -92,6 +92,7 @@ def _measured(card: Mapping[str, Any]) -> str:
             _interval(row, "contrast_psnr_db", 2),
             _interval(row, "ssim", 4),
             f"{row['constant_psnr_db']:.2f}, {row['raw_psnr_db']:.2f}",
+            "" if row.get("false_per_100_nm2") is None else _interval(row, "false_per_100_nm2", 2),
         )
         for row in (*card["metrics"], *card.get("shifts", ()))
     ]
