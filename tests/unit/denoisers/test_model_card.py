@@ -67,8 +67,9 @@ def test_what_is_known_is_in_the_table():
         "Licence": "GPL-3.0-or-later",
     }.items():
         assert found[name] == f"| {name} | {value} |"
+    rest = "26.05, 3.52 | 0.25 (0.10 to 0.50)"
     measured = "37.51 (37.10 to 37.94) | 12.00 (11.50 to 12.50) | 0.9861 (0.9800 to 0.9900)"
-    assert found["white"] == f"| white | 252 of 8 shapes | {measured} | 26.05, 3.52 | 0.25 (0.10 to 0.50) |"
+    assert found["white"] == f"| white | 252 of 8 shapes | {measured} | {rest} |"
     assert "| shifted: drift | 252 of 8 shapes | 36.00 (" in text
     assert "At 0.45 e/pixel." in text and text.endswith("Knows platinum alone.\n")
     assert "AAAA" not in text
