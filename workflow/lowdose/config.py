@@ -170,7 +170,7 @@ class Config(Strict):
                 f"{shapes} structures.base_shapes and leave none for training"
             )
         # Those of an overlay's base that its sweep leaves out need not fit its crops.
-        trained = {name for entry in self.sweep for name in entry.networks}
+        trained = {name for name, _, _ in self.trainings()}
         for name, network in self.networks.items():
             try:
                 training = self.training_of(name)

@@ -36,11 +36,6 @@ class _Architecture(BaseModel):
         """Side lengths of an input must be multiples of this [pixels]."""
         return self.stem * 2**self.halvings
 
-    @property
-    def grid(self) -> int:
-        """Tiles that begin at a multiple of this give what the whole image gives [pixels]."""
-        return self.stride
-
     @abc.abstractmethod
     def widening(self) -> list[int] | None:
         """Pixels of each level (finest first) by which its layers widen the field, both sides.
@@ -169,10 +164,15 @@ class ResUNetSpec(_Architecture):
         return len(self.widths) - 1
 
     @property
+    def _window_thirds(self) -> list[int]:
+        """A third of a window's side at each level that has gates [pixels of the image]."""
+        third = self.gate_window // 3 * self.stem
+        return [third * 2**level for level, number in enumerate(self.gates) if number]
+
+    @property
     def grid(self) -> int:
-        steps = (2 * self.gate_window // 3 * self.stem * 2**level
-                 for level, number in enumerate(self.gates) if number)  # fmt: skip
-        return math.lcm(self.stride, *steps)
+        """Tiles that begin at a multiple of this give what the whole image gives [pixels]."""
+        return math.lcm(self.stride, *(2 * third for third in self._window_thirds))
 
     def smallest_crop(self) -> int:
         """Side of the smallest crop that holds a whole window of each gate [pixels].
@@ -180,9 +180,7 @@ class ResUNetSpec(_Architecture):
         The first window begins a third of its side before the image; it is the second one that
         may lie inside.  Where training cuts all windows, a network comes to rely on that.
         """
-        sides = (4 * self.gate_window // 3 * self.stem * 2**level
-                 for level, number in enumerate(self.gates) if number)  # fmt: skip
-        return max(sides, default=1)
+        return max((4 * third for third in self._window_thirds), default=1)
 
     def widening(self) -> list[int] | None:
         if set(self.middle) & {"fourier", "attention"}:

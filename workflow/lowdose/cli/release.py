@@ -145,7 +145,7 @@ def _publish(name: str, folder: Path, output: Path, sets, magnified, config, log
         summary,
     )
     from lowdose.runtime import atomic_path, write_text
-    from lowdose.sampling import dose_e_per_a2
+    from lowdose.sampling import dose_e_per_px
 
     # Measured as it will be loaded, rounded, and published when all is known.
     draft, card = folder / "draft", read_card(folder)
@@ -172,9 +172,10 @@ def _publish(name: str, folder: Path, output: Path, sets, magnified, config, log
             f"{score['contrast_psnr_db']:.2f} above a constant, SSIM {score['ssim']:.4f}"
         )
     card = read_card(draft)
-    own, span = sets[HOME[name]], card["dose_e_per_a2"]
-    doses = [d for d in DOSES if span[0] <= 1.001 * dose_e_per_a2(d, own.pixel_size_nm)
-             and dose_e_per_a2(d, own.pixel_size_nm) <= 1.001 * span[1]]  # fmt: skip
+    own = sets[HOME[name]]
+    # What the card claims is rounded.
+    low, high = (dose_e_per_px(d, own.pixel_size_nm) for d in card["dose_e_per_a2"])
+    doses = [d for d in DOSES if low / 1.001 <= d <= high * 1.001]
     low, high = card["pixel_size_nm"]
     others = [frames for frames in magnified if low <= frames.pixel_size_nm <= high]
     perfect = [part(frames, (frames.table["defect"] == "D0").to_numpy())

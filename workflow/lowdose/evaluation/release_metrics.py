@@ -178,7 +178,7 @@ def at_conditions(
     -------
     list of dict
         As :func:`for_card`, with ``pixel_size_nm`` and ``dose_e_per_px``.
-    """  # fmt: skip
+    """
     fluence = dose_e_per_a2(reference, sets[0].pixel_size_nm)
     wanted = [(sets[0], dose) for dose in doses_e_per_px]
     wanted += [(other, dose_e_per_px(fluence, other.pixel_size_nm)) for other in sets[1:]]

@@ -34,15 +34,13 @@ class Optimiser:
         how = {"lr": settings["learning_rate"], "weight_decay": settings["weight_decay"]}
         self._parts: list[torch.optim.Optimizer] = []
         if settings["optimiser"] == "muon":
-            weights = [p for p in usual if p.ndim == 4 and p.shape[1] > 1]
-            self._matrices = [(weight, nn.Parameter(_as_matrix(weight))) for weight in weights]
-            for weight, matrix in self._matrices:
-                if matrix.data_ptr() != weight.data_ptr():
-                    raise ValueError("a weight that is not channels last has no view as a matrix")
-            chosen = {id(weight) for weight in weights}
-            usual = [p for p in usual if id(p) not in chosen]
-            if weights:
-                matrices = [matrix for _, matrix in self._matrices]
+            weights = [p for p in usual if _is_matrix(p)]
+            usual = [p for p in usual if not _is_matrix(p)]
+            matrices = [nn.Parameter(_as_matrix(weight)) for weight in weights]
+            self._matrices = list(zip(weights, matrices, strict=True))
+            if any(matrix.data_ptr() != weight.data_ptr() for weight, matrix in self._matrices):
+                raise ValueError("a weight that is not channels last has no view as a matrix")
+            if matrices:
                 self._parts.append(
                     torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **how)
                 )
@@ -73,6 +71,11 @@ class Optimiser:
             states[int(number)].setdefault(int(index), {})[slot] = value
         for part, state in zip(self._parts, states, strict=True):
             part.load_state_dict({**part.state_dict(), "state": state})
+
+
+def _is_matrix(parameter: nn.Parameter) -> bool:
+    """Say whether a parameter is a convolution's weight that mixes channels."""
+    return parameter.ndim == 4 and parameter.shape[1] > 1
 
 
 def _as_matrix(weight: torch.Tensor) -> torch.Tensor:

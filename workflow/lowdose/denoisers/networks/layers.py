@@ -21,6 +21,14 @@ def precise(x: torch.Tensor) -> torch.Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def in_pieces() -> bool:
+    """Say whether large images may go through a layer in pieces, to save memory.
+
+    Not where a gradient needs all of them, nor where the layer is compiled or exported.
+    """
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+
+
 class Convolution(nn.Conv2d):
     """A k x k convolution, k odd, whose output has the input's sides (or 1/stride of them).
 

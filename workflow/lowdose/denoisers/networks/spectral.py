@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lowdose.denoisers.networks.layers import Interval, Rectifier
+from lowdose.denoisers.networks.layers import Interval, Rectifier, in_pieces
 
 # Of a spectrum whose noise has about the power 1: keeps the logarithm finite.
 LEAST_POWER = 0.01
@@ -57,7 +57,7 @@ class SpectralGate(nn.Module):
         rows, columns = ((side + ahead - 1) // self.grid + 1 for side in (height, width))
         below, right = rows * self.grid - height, columns * self.grid - width
         padded = functional.pad(x, (ahead, right, ahead, below)).contiguous()
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if not in_pieces():
             result = self._filtered(padded)
         else:
             # A few rows of windows at a time: spectra are several times their image.
@@ -151,8 +151,8 @@ def _matrices(window: int) -> dict[str, torch.Tensor]:
     """
     ramp = torch.sin(math.pi / 2 * (torch.arange(window // 3) + 0.5) / (window // 3))
     taper = torch.cat([ramp, torch.ones(window // 3), ramp.flip(0)])[:, None]
-    angle = torch.arange(window, dtype=torch.float64) * (2 * math.pi / window)
-    angle = torch.arange(window)[:, None] * angle
+    place = torch.arange(window)
+    angle = place[:, None] * (place.double() * (2 * math.pi / window))
     cosines, sines = (window**-0.5 * taper * wave for wave in (angle.cos(), angle.sin()))
     half = window // 2 + 1
     twice = torch.full((half,), 2.0, dtype=torch.float64)
