@@ -16,8 +16,9 @@ import torch
 from lowdose import cli
 from lowdose.cli import main
 from lowdose.cli._card import effective_field, operating_range
+from lowdose.columns.vacuum import false_columns, vacuum_of
 from lowdose.config import Camera, Optics, Training, TrainingSet
-from lowdose.data.frames import write_frames
+from lowdose.data.frames import read_frames, write_frames
 from lowdose.denoisers.checkpoints import load
 from lowdose.imaging.store import write_shard
 
@@ -53,6 +54,7 @@ def folder(tmp_path):
     (tmp_path / "frames").mkdir()
     pd.DataFrame([{**ABOUT, "split": "train"}]).to_parquet(tmp_path / "frames" / "classes.parquet")
     clean = 1 + 0.1 * rng.standard_normal((100, 80))
+    clean[:50] = 1  # vacuum
     columns = pd.DataFrame([{"x_nm": 1.0, "y_nm": 1.0}])
     frame = {**ABOUT, "interface_y_nm": 2.0}, clean, columns
     imaging = {k: SPEC[k] for k in ("optics", "camera", "energy_kev")}
@@ -83,6 +85,14 @@ def test_it_writes_network_card_history_and_times(folder, capsys):
     )
     assert [r["step"] for r in history] == [r["step"] for r in timing] == [2, 4, 6]
     assert card["validation_psnr_db"] == history[-1]["validation_psnr_db"]
+    # By a second route: the frames as they lie, denoised by what was written.
+    frames, false = read_frames(folder / "frames" / "validation.h5"), []
+    for i, clean in enumerate(frames.clean):
+        counts = frames.counts(i, 0.45, 0, SPEC["study_seed"])
+        estimate = load(out).denoise(counts[None], 0.02, dose=0.45 / 0.2**2)[0] / 0.45
+        false.append(false_columns(estimate, vacuum_of(clean, 0.02), 0.02))
+    number, area = (sum(f[key] for f in false) for key in ("false_columns", "vacuum_100_nm2"))
+    assert card["validation_false_per_100_nm2"] == pytest.approx(number / area, rel=1e-3)
     assert not (folder / "work" / "training" / "small.white.seed0").exists()
     assert load(out).info.receptive_field_px == card["receptive_field_px"]
     told = capsys.readouterr().err
@@ -245,7 +255,7 @@ def test_tensorboard_files_hold_the_history(folder):
     found = accumulator.EventAccumulator(str(folder / "events" / "small.white.seed0"))
     found.Reload()
     lines = (folder / "out" / "history.jsonl").read_text().splitlines()
-    for name in ("loss", "learning_rate", "validation_psnr_db"):
+    for name in ("loss", "learning_rate", "validation_psnr_db", "validation_false_per_100_nm2"):
         expected = [(r["step"], r[name]) for r in map(json.loads, lines)]
         assert [s.step for s in found.Scalars(name)] == [step for step, _ in expected]
         values = [s.value for s in found.Scalars(name)]

@@ -9,7 +9,6 @@ import pytest
 from lowdose.data.frames import FrameSet
 from lowdose.evaluation.release_metrics import (
     at_conditions,
-    false_columns,
     for_card,
     measured,
     summary,
@@ -78,22 +77,6 @@ def test_other_pixels_get_the_fluence_of_the_reference(frames):
         assert dose == pytest.approx(2.0 / 0.061**2 if mean > 1.9 else fluence)
         assert mean == pytest.approx(dose * (10 * pixel) ** 2, rel=0.1)
     assert all(row["psnr_db"] == pytest.approx(row["raw_psnr_db"]) for row in rows)
-
-
-def test_blobs_in_vacuum_are_counted_and_those_of_the_particle_are_not():
-    y, x = np.mgrid[:300, :400] * 0.0061
-    blob = lambda v, u, height: height * np.exp(-((y - v) ** 2 + (x - u) ** 2) / 2 / 0.049**2)  # noqa: E731
-    clean = 1 + blob(1.2, 1.2, 0.5)  # one column
-    estimate = clean + blob(0.5, 0.5, 0.2) + blob(0.5, 2.0, -0.2) + blob(1.2, 1.35, 0.2)
-    found = false_columns(estimate, clean, 0.0061)
-    # The bright and the dark one; that beside the column is too near, and 0.03 / 2 is below.
-    assert found["false_columns"] == 2
-    assert false_columns(clean + blob(0.5, 0.5, 0.03), clean, 0.0061)["false_columns"] == 0
-    # All but a rim of 0.15 nm and a disc about the column, squared: the radius at which a
-    # Gaussian of 0.5 is 0.03, and 0.15 nm.
-    side = 2 * (0.049 * np.sqrt(2 * np.log(0.5 / 0.03)) + 0.15)
-    expected = (300 * 0.0061 - 0.3) * (400 * 0.0061 - 0.3) - 0.93 * side**2
-    assert found["vacuum_100_nm2"] == pytest.approx(expected / 100, rel=0.03)
 
 
 def test_a_rate_without_vacuum_is_none(frames):

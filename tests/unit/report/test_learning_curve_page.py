@@ -10,14 +10,16 @@ from lowdose.report.learning_curve_page import page, read
 from lowdose.runtime import UserError
 
 STEPS, SECONDS, PSNR = (100, 200, 300), (30.0, 60.0, 150.0), (28.5, 31.25, 31.0)
+FALSE = (80.0, 12.5, 4.0)
 
 
 def training(folder, name=None):
     folder.mkdir(parents=True)
     history = [
-        {"step": s, "loss": 0.5 / s, "learning_rate": 1e-3, "validation_psnr_db": p}
-        for s, p in zip(STEPS, PSNR, strict=True)
-    ]
+        {"step": s, "loss": 0.5 / s, "learning_rate": 1e-3, "validation_psnr_db": p,
+         "validation_false_per_100_nm2": f}
+        for s, p, f in zip(STEPS, PSNR, FALSE, strict=True)
+    ]  # fmt: skip
     timing = [{"step": s, "seconds": t} for s, t in zip(STEPS, SECONDS, strict=True)]
     for kind, records in (("history", history), ("timing", timing)):
         lines = "".join(json.dumps(record) + "\n" for record in records)
@@ -32,7 +34,19 @@ def test_records_and_minutes(tmp_path):
     assert curve.name == "wide.white.seed0"
     assert [r["minutes"] for r in curve.records] == [0.5, 1.0, 2.5]
     assert curve.records[1] == {"step": 200, "minutes": 1.0, "loss": 0.0025,
-                                "learning_rate": 1e-3, "validation_psnr_db": 31.25}  # fmt: skip
+                                "learning_rate": 1e-3, "validation_psnr_db": 31.25,
+                                "validation_false_per_100_nm2": 12.5}  # fmt: skip
+
+
+def test_trainings_that_did_not_count_columns_in_vacuum_have_no_panel_of_them(tmp_path):
+    old = training(tmp_path / "old")
+    lines = [json.loads(line) for line in (old / "history.jsonl").read_text().splitlines()]
+    for record in lines:
+        del record["validation_false_per_100_nm2"]
+    (old / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines))
+    new = training(tmp_path / "new")
+    assert "of vacuum against" in page(read([new]))
+    assert "of vacuum against" not in page(read([new, old]))
 
 
 def test_names_tell_the_trainings_apart(tmp_path):
@@ -58,7 +72,9 @@ def test_the_page_needs_nothing_else(tmp_path):
     titles = re.findall(r"<svg [^>]*role=\"img\"[^>]*><title>(.*?)</title><desc>", text)
     assert [t.replace("minutes of training", "m").replace("optimiser steps", "s")
             for t in titles] == [
-        f"{what} against {x}" for what in ("Validation PSNR", "Training loss", "Learning rate")
+        f"{what} against {x}"
+        for what in ("Validation PSNR", "Training loss", "Columns shown in 100 nm² of vacuum",
+                     "Learning rate")
         for x in "sm"
     ]  # fmt: skip
 

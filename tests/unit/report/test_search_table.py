@@ -27,7 +27,8 @@ BASE = {
 def trained(tmp_path):
     """A function (name, PSNR, changes of the card) that writes a finished training."""
 
-    def write(name, psnr_db, steps=1000, seconds=300.0, **changes):
+    def write(name, psnr_db, steps=1000, seconds=300.0, false=None, **changes):
+        counted = {} if false is None else {"validation_false_per_100_nm2": false}
         folder = tmp_path / name
         folder.mkdir()
         card = {
@@ -39,7 +40,7 @@ def trained(tmp_path):
         (folder / "card.json").write_text(json.dumps(card))
         record = {"loss": 0.1, "learning_rate": 1e-3}
         history = [{**record, "step": steps // 2, "validation_psnr_db": 20.0},
-                   {**record, "step": steps, "validation_psnr_db": psnr_db}]  # fmt: skip
+                   {**record, "step": steps, "validation_psnr_db": psnr_db, **counted}]  # fmt: skip
         timing = [{"step": steps // 2, "seconds": seconds / 2}, {"step": steps, "seconds": seconds}]
         for file, records in (("history", history), ("timing", timing)):
             lines = "".join(json.dumps(r) + "\n" for r in records)
@@ -51,7 +52,7 @@ def trained(tmp_path):
 
 def test_the_best_stands_first_with_what_it_cost(trained):
     wide = {**BASE["architecture"], "widths": [96, 192]}
-    folders = [trained("base", 30.0), trained("wide", 31.5, 600, architecture=wide,
+    folders = [trained("base", 30.0), trained("wide", 31.5, 600, false=7.25, architecture=wide,
                                               receptive_field_px=None)]  # fmt: skip
     table = search_table(folders, 26.2)
     assert list(table["network"]) == ["wide.white.seed0", "base.white.seed0"]
@@ -67,8 +68,9 @@ def test_the_best_stands_first_with_what_it_cost(trained):
         "the end on 24 validation frames, whose constant image has 26.20 dB."
     )
     assert lines[-2:] == [
-        "| wide.white.seed0 | widths 96-192 | 1,234,567 | all | 41 | 600 | 0.500 | 31.50 | 5.30 |",
-        "| base.white.seed0 | - | 1,234,567 | 91 | 41 | 1,000 | 0.300 | 30.00 | 3.80 |",
+        "| wide.white.seed0 | widths 96-192 | 1,234,567 | all | 41 | 600 | 0.500 | 31.50 | 5.30 "
+        "| 7.2 |",
+        "| base.white.seed0 | - | 1,234,567 | 91 | 41 | 1,000 | 0.300 | 30.00 | 3.80 | - |",
     ]
 
 

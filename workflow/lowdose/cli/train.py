@@ -5,6 +5,7 @@ from pathlib import Path
 
 HELP = "train one network of the sweep (resumes; ends as if it had not been interrupted)"
 CLASSES, VALIDATION = "classes.parquet", "validation.h5"
+FALSE = "validation_false_per_100_nm2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from lowdose import seeds
     from lowdose.cli import log
     from lowdose.cli._card import effective_field, operating_range
+    from lowdose.columns.vacuum import false_columns, vacuum_of
     from lowdose.data.training_data import renderer, validation
     from lowdose.denoisers import checkpoints
     from lowdose.denoisers.cards import network_info
@@ -71,20 +73,21 @@ def run(arguments: argparse.Namespace) -> None:
     bf16 = use_bf16(settings["precision"])
     info = network_info(full_name, {"name": full_name, "receptive_field_px": field, **ranges})
     denoiser = LearnedDenoiser(network, info, own_pixel_size_nm=own, bf16=bf16, device="cpu")
+    vacua = [vacuum_of(clean / dose, pixel) for _, clean in frames]
     watched = sys.stderr.isatty()
 
     def validate(candidate: torch.nn.Module) -> dict[str, float]:
         # As a user's frame goes: resampled to the network's own pixel and back, if it has one.
         denoiser.network = candidate
-        scores = [
-            psnr(
-                clean,
-                denoiser.denoise(counts[None], pixel, dose=dose_e_per_a2(dose, pixel))[0],
-                dose_e_per_px=dose,
-            )
-            for counts, clean in frames
-        ]
-        return {"validation_psnr_db": round(sum(scores) / len(scores), 4)}
+        score = number = area = 0.0
+        for (counts, clean), vacuum in zip(frames, vacua, strict=True):
+            estimate = denoiser.denoise(counts[None], pixel, dose=dose_e_per_a2(dose, pixel))[0]
+            score += psnr(clean, estimate, dose_e_per_px=dose) / len(frames)
+            found = false_columns(estimate / dose, vacuum, pixel)
+            number, area = number + found["false_columns"], area + found["vacuum_100_nm2"]
+        # Without any vacuum there is nothing to count in.
+        false = {FALSE: round(number / area, 4)} if area else {}
+        return {"validation_psnr_db": round(score, 4), **false}
 
     def resumed(history: list[dict]) -> None:
         log(f"continued after {_minutes(history[-1]['seconds'] if history else 0)} of training")
@@ -102,7 +105,8 @@ def run(arguments: argparse.Namespace) -> None:
             f"{record['validation_psnr_db']:.2f} dB")  # fmt: skip
         if events:
             events.add({k: record[k] for k in (
-                "step", "loss", "learning_rate", "validation_psnr_db", "seconds")})  # fmt: skip
+                "step", "loss", "learning_rate", "validation_psnr_db", FALSE, "seconds",
+            ) if k in record})  # fmt: skip
 
     seen = "the whole frame" if field is None else f"{field} px"
     log(f"{spec['name']}: {parameter_count(network)} parameters, sees {seen}, "
@@ -146,6 +150,7 @@ def run(arguments: argparse.Namespace) -> None:
         "seed": spec["seed"],
         "study_seed": spec["study_seed"],
         "validation_psnr_db": history[-1]["validation_psnr_db"],
+        FALSE: history[-1].get(FALSE),
         "torch": torch.__version__,
         "threads": arguments.threads,
         "bf16": bf16,

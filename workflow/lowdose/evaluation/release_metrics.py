@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
-from lowdose.columns.detection import detect_columns
+from lowdose.columns.vacuum import false_columns, vacuum_of
 from lowdose.data.frames import FrameSet
 from lowdose.denoisers.contract import Denoiser
 from lowdose.evaluation.summary import with_intervals
@@ -27,11 +26,6 @@ MEASURES = {
     "raw_psnr_db": ("raw_psnr", None, None),
     "false_per_100_nm2": ("false_columns", "vacuum_100_nm2", (0, np.inf)),
 }
-# The paper's detection threshold on denoised images (0.0145 of 0.45, see columns.detection), in
-# what the clean image shows to be vacuum, a column's radius away from all else and from the rim.
-FALSE_THRESHOLD = 0.032
-VACUUM_TOLERANCE = 0.03
-VACUUM_MARGIN_NM = 0.15
 
 
 def of_frame(network: Denoiser, pixel_size_nm: float) -> Denoise:
@@ -66,11 +60,12 @@ def measured(
     DataFrame
         The frame's row of the set's table; ``psnr, contrast_psnr, ssim, poisson_deviance`` of
         the estimate, ``constant_psnr`` of the frame's mean, ``raw_psnr`` of its counts, and
-        what :func:`false_columns` says.
+        what `columns.vacuum.false_columns` says.
     """
     rows = []
     for number, row in frames.table.iterrows():
         clean = frames.clean[number] * np.float32(dose_e_per_px)
+        vacuum = vacuum_of(frames.clean[number], frames.pixel_size_nm)
         for realisation in range(realisations):
             counts = frames.counts(number, dose_e_per_px, realisation, seed)
             estimate = denoise(counts, dose_e_per_px)
@@ -81,38 +76,9 @@ def measured(
                 "constant_psnr": psnr(clean, np.full_like(clean, clean.mean()),
                                       dose_e_per_px=dose_e_per_px),
                 "raw_psnr": psnr(clean, counts, dose_e_per_px=dose_e_per_px),
-                **false_columns(estimate / dose_e_per_px, frames.clean[number],
-                                frames.pixel_size_nm),
+                **false_columns(estimate / dose_e_per_px, vacuum, frames.pixel_size_nm),
             })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def false_columns(
-    estimate: np.ndarray, clean: np.ndarray, pixel_size_nm: float
-) -> dict[str, float]:
-    """Count the columns that an estimate shows in vacuum, where there are none.
-
-    Parameters
-    ----------
-    estimate, clean : array (y, x)
-        Relative to the vacuum.
-    pixel_size_nm : float
-
-    Returns
-    -------
-    dict
-        ``false_columns``: detections, bright or dark; ``vacuum_100_nm2``: searched area in units
-        of 100 nm^2.
-    """
-    margin = round(VACUUM_MARGIN_NM / pixel_size_nm)
-    something = np.abs(clean - 1) > VACUUM_TOLERANCE
-    vacuum = ~ndimage.maximum_filter(something, 2 * margin + 1, mode="constant", cval=True)
-    number = sum(
-        len(detect_columns(estimate, pixel_size_nm, threshold=FALSE_THRESHOLD, polarity=sign,
-                           mask=vacuum))
-        for sign in (1, -1)
-    )  # fmt: skip
-    return {"false_columns": number, "vacuum_100_nm2": vacuum.sum() * pixel_size_nm**2 / 100}
 
 
 def summary(rows: pd.DataFrame, by: Sequence[str], draws: int, seed: int) -> pd.DataFrame:

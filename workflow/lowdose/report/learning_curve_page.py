@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,7 +13,9 @@ from lowdose.report.line_chart import Line, chart
 from lowdose.runtime import UserError
 
 PSNR, LOSS, RATE = "validation_psnr_db", "loss", "learning_rate"
+FALSE = "validation_false_per_100_nm2"
 PANELS = ((PSNR, "Validation PSNR", "dB", False), (LOSS, "Training loss", "", True),
+          (FALSE, "Columns shown in 100 nm² of vacuum", "", False),
           (RATE, "Learning rate", "", False))  # fmt: skip
 AXES = (("step", "optimiser steps"), ("minutes", "minutes of training"))
 
@@ -54,7 +57,8 @@ class Curve:
     name : str
         ``<network>.<training set>.seed<k>``, or the folder where no card says it.
     records : list of dict
-        ``step, minutes, loss, learning_rate`` and ``validation_psnr_db`` [dB].
+        ``step, minutes, loss, learning_rate``, ``validation_psnr_db`` [dB] and
+        ``validation_false_per_100_nm2`` (NaN where it was not counted).
     """
 
     name: str
@@ -81,6 +85,7 @@ def read(folders: Sequence[Path]) -> list[Curve]:
         try:
             records = [
                 {key: float(record[key]) for key in (PSNR, LOSS, RATE)}
+                | {FALSE: float(record.get(FALSE, "nan"))}
                 | {"step": int(record["step"]), "minutes": seconds[record["step"]] / 60}
                 for record in history
             ]
@@ -109,6 +114,7 @@ def page(curves: Sequence[Curve]) -> str:
         )
         + "</figure>\n"
         for key, title, unit, logarithmic in PANELS
+        if all(math.isfinite(r[key]) for c in curves for r in c.records)
         for axis, label in AXES
     )  # fmt: skip
     legend = "".join(

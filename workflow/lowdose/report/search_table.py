@@ -10,7 +10,7 @@ import pandas as pd
 
 from lowdose.denoisers.cards import read_card
 from lowdose.metrics import psnr
-from lowdose.report.learning_curve_page import PSNR, read
+from lowdose.report.learning_curve_page import FALSE, PSNR, read
 from lowdose.report.markdown import markdown_table
 from lowdose.runtime import UserError
 
@@ -25,7 +25,10 @@ SHOWN = {
     "seconds_a_step": ("seconds a step", "{:.3f}"),
     "psnr_db": ("validation PSNR [dB]", "{:.2f}"),
     "above_constant_db": ("above a constant image [dB]", "{:.2f}"),
+    "false_per_100_nm2": ("columns in 100 nm² of vacuum", "{:.1f}"),
 }
+# What a cell without a number says.
+UNKNOWN = {"field_px": "all", "effective_px": "all", "false_per_100_nm2": "-"}
 # Of the training: what says how long it was allowed to last, or changes no result.
 NO_DIFFERENCE = ("save_every_s", "validate_every")
 
@@ -46,7 +49,8 @@ def search_table(folders: Sequence[Path], constant_db: float) -> pd.DataFrame:
     DataFrame
         ``network, differs, parameters, field_px`` (NaN for the whole frame), ``effective_px``
         (NaN if it was not measured), ``steps, minutes, seconds_a_step`` (validations included),
-        ``psnr_db, above_constant_db`` of the validation at the end, ``threads``.
+        ``psnr_db, above_constant_db`` of the validation at the end, ``false_per_100_nm2`` (columns
+        that it shows in vacuum), ``threads``.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def search_table(folders: Sequence[Path], constant_db: float) -> pd.DataFrame:
             "effective_px": card.get("effective_field_px"), "steps": last["step"],
             "minutes": last["minutes"], "seconds_a_step": 60 * last["minutes"] / last["step"],
             "psnr_db": last[PSNR], "above_constant_db": last[PSNR] - constant_db,
-            "threads": card["threads"],
+            "false_per_100_nm2": last[FALSE], "threads": card["threads"],
         })  # fmt: skip
     table = pd.DataFrame(rows)
     if (twice := table["network"].duplicated()).any():
@@ -113,8 +117,8 @@ def page(table: pd.DataFrame, constant_db: float, frames: int) -> str:
     frames : int
         Number of validation frames.
     """
-    rows = [[_cell(row[key], form) for key, (_, form) in SHOWN.items()]
-            for row in table.to_dict("records")]  # fmt: skip
+    rows = [[form.format(row[key]) if row[key] == row[key] else UNKNOWN[key]
+             for key, (_, form) in SHOWN.items()] for row in table.to_dict("records")]  # fmt: skip
     low, high = table["minutes"].min(), table["minutes"].max()
     minutes = f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} to {high:.1f}"
     threads = " or ".join(map(str, sorted(set(table["threads"]))))
@@ -125,12 +129,6 @@ def page(table: pd.DataFrame, constant_db: float, frames: int) -> str:
         + markdown_table([title for title, _ in SHOWN.values()], rows)
         + "\n"
     )
-
-
-def _cell(value: object, form: str) -> str:
-    if isinstance(value, float) and np.isnan(value):
-        return "all"
-    return form.format(value)
 
 
 def _words(value: object) -> str:
