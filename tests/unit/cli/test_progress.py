@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 
 import pytest
 
-from lowdose.cli._progress import FIRST_GUESS, Display, Progress, last_lines, spoken
+from lowdose.cli._progress import (
+    FIRST_GUESS,
+    Display,
+    Progress,
+    last_lines,
+    spoken,
+    told_seconds_left,
+)
 
 # As printed by Snakemake 9.27.1.
 START = """\
@@ -107,6 +116,24 @@ def test_a_running_job_is_named_with_its_last_message(begun, tmp_path):
     assert line.endswith(" left: train unet 0 (step 200, 29.8 dB)")
     assert begun.running["1"].threads == 2
     assert begun.running["1"].logs == (f"{tmp_path}/unet.log", f"{tmp_path}/unet-2.log")
+
+
+def test_a_job_that_says_how_long_it_will_take_is_believed(begun, tmp_path):
+    log = tmp_path / "unet.log"
+    log.write_text("14:03:00 step 200 at 6 % of 30 min, 1.74 steps/s, 28.5 min left, loss 0.01\n")
+    written = time.time() - 30
+    os.utime(log, (written, written))
+    text = TRAIN.format(name="unet", number=1).replace("results/logs", str(tmp_path))
+    feed(begun, text, 100.0)
+    # An earlier one took 180 s, of which 120 have passed; then simulation, the other training
+    # of 120 s on both cores, and the end of the run.
+    assert begun.seconds_left(220.0) == pytest.approx(28 * 60 + 40 / 2 + 120 + 0.5 / 2, abs=2)
+    assert begun.percent(220.0) == 6
+    # Said long ago, and silent since.
+    os.utime(log, (written - 1e4, written - 1e4))
+    assert told_seconds_left((str(log),)) == 0
+    log.write_text("14:31:00 validation 31.40 dB\n")
+    assert told_seconds_left((str(log),)) is None
 
 
 def test_what_a_job_took_is_kept_for_the_next_run(begun):

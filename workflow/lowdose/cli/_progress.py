@@ -29,6 +29,7 @@ _FINISHED = re.compile(r"^Finished jobid: (\d+) \(Rule: (.+)\)$")
 _STEPS = re.compile(r"^(\d+) of (\d+) steps \(")
 _CORES = re.compile(r"^Provided cores: (\d+)")
 _COUNT = re.compile(r"^(\S+) +(\d+)$")
+_TOLD = re.compile(r"\b([0-9.]+) (s|min) left\b")
 
 
 @dataclass
@@ -196,7 +197,11 @@ class Progress:
             waiting[job.rule] = waiting.get(job.rule, 1) - 1
             seconds, _ = self._expected(job.rule, job.label)
             elapsed = now - job.started
-            rest = max(seconds - elapsed, 0.1 * seconds)
+            rest = told_seconds_left(job.logs)
+            if rest is None:
+                rest = max(seconds - elapsed, 0.1 * seconds)
+            else:
+                seconds = elapsed + rest
             done += min(elapsed, seconds) * job.threads
             left += rest * job.threads
             longest = max(longest, rest)
@@ -247,6 +252,22 @@ def spoken(seconds: float) -> str:
         return f"about {max(10, 10 * round(seconds / 10))} s"
     minutes = round(seconds / 60)
     return f"about {minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def told_seconds_left(logs: tuple[str, ...]) -> float | None:
+    """Return the seconds that a job itself still needs [s], None if its last message does not say.
+
+    Parameters
+    ----------
+    logs : tuple of str
+        Its log files; the time that has passed since the message is taken off.
+    """
+    found = _TOLD.search("".join(last_lines(logs, 1)))
+    if not found:
+        return None
+    seconds = float(found[1]) * {"s": 1, "min": 60}[found[2]]
+    written = max((Path(log).stat().st_mtime for log in logs if Path(log).exists()), default=0.0)
+    return max(seconds - (time.time() - written), 0.0)
 
 
 def last_lines(paths: tuple[str, ...], number: int) -> list[str]:
