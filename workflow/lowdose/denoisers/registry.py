@@ -23,6 +23,7 @@ _KINDS = {
     "wiener": ("lowdose.denoisers.classical.wiener", "Wiener"),
     "nlm": ("lowdose.denoisers.classical.stabilised_nlm", "StabilisedNLM"),
     "tv": ("lowdose.denoisers.classical.stabilised_tv", "StabilisedTV"),
+    "bm3d": ("lowdose.denoisers.classical.stabilised_bm3d", "StabilisedBM3D"),
     "purelet": ("lowdose.denoisers.classical.binned_purelet", "PureLet"),
 }
 
