@@ -18,7 +18,10 @@ PYTHON = "3.11"
 
 _WAVES = ("abtem", "ase")
 _FLOOR_0 = ("numpy", "pydantic", "pyyaml")
-_DENOISERS = ("h5py", "pandas", "pyarrow", "safetensors", "scikit-image", "scipy", "torch")
+_DENOISERS = (
+    *("h5py", "numba", "pandas", "pyarrow", "pywavelets", "safetensors", "scikit-image", "scipy"),
+    "torch",
+)
 
 # What the code of a stage imports; tests/unit/test_environments.py compares it with the source.
 DIRECT: dict[str, tuple[str, ...]] = {

@@ -27,7 +27,9 @@ _KINDS = {
     "spots": ("lowdose.denoisers.classical.spots", "FourierSpots"),
     "nlm": ("lowdose.denoisers.classical.stabilised_nlm", "StabilisedNLM"),
     "tv": ("lowdose.denoisers.classical.stabilised_tv", "StabilisedTV"),
+    "wavelets": ("lowdose.denoisers.classical.stabilised_wavelets", "StabilisedWavelets"),
     "bm3d": ("lowdose.denoisers.classical.stabilised_bm3d", "StabilisedBM3D"),
+    "bm3d-iterative": ("lowdose.denoisers.classical.iterative_bm3d", "IterativeBM3D"),
     "purelet": ("lowdose.denoisers.classical.binned_purelet", "PureLet"),
 }
 

@@ -1,0 +1,74 @@
+"""BM3D with iterated variance stabilisation, for the lowest counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowdose.denoisers.classical.binning import bin_padded, spread
+from lowdose.denoisers.classical.bm3d import Stage, bm3d
+from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
+from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+
+
+class IterativeBM3D(Denoiser):
+    """Stabilise, denoise, mix the estimate with the counts, and again.
+
+    A mixture ``a counts + (1 - a) estimate`` of Poisson counts with a good estimate y of their
+    expectation has mean y and variance a^2 y, so that divided by a^2 it behaves as more counts
+    would: y / a^2 of them, at which the stabilisation is nearly exact.  Azzari and Foi's scheme
+    also bins, less from iteration to iteration; so does this one.
+    """
+
+    info = DenoiserInfo(
+        name="bm3d-iterative",
+        title="iterative VST + BM3D",
+        citation="Azzari & Foi, IEEE Signal Process. Lett. 23, 1086 (2016), "
+        "doi:10.1109/LSP.2016.2580600",
+        licence="GPL-3.0-or-later (this package)",
+        pixel_size_nm=(0.001, 0.03),
+        dose_e_per_a2=(1.0, 1e5),
+        parameters={
+            "first_binning": Parameter(
+                np.nan, np.nan, 8, "choice", "px", "pixels summed at first", (4, 6, 8)
+            ),
+            "binning": Parameter(
+                np.nan, np.nan, 4, "choice", "px", "pixels summed at last", (2, 3, 4, 6)
+            ),
+            "patch": Parameter(
+                np.nan, np.nan, 16, "choice", "bins", "edge of a patch", (8, 12, 16, 20)
+            ),
+            "radius": Parameter(6, 24, 14, "integer", "bins", "farthest patch compared"),
+            "iterations": Parameter(2, 5, 3, "integer", "", "how often it is denoised"),
+            "last_share": Parameter(
+                0.2, 1.0, 0.5, "linear", "", "of the counts in the last mixture"
+            ),
+        },
+        global_field=True,
+    )
+
+    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
+        number = self.parameters["iterations"]
+        binnings = np.geomspace(
+            max(self.parameters["first_binning"], self.parameters["binning"]),
+            self.parameters["binning"], number,
+        ).round().astype(int)  # fmt: skip
+        estimate = counts
+        for share, binning in zip(
+            np.linspace(1.0, self.parameters["last_share"], number), binnings.tolist(), strict=True
+        ):
+            mixture = share * counts + (1 - share) * estimate
+            estimate = self._once(mixture.astype(np.float64), float(share), binning, vacuum)
+        return estimate
+
+    def _once(self, mixture: np.ndarray, share: float, binning: int, vacuum: float) -> np.ndarray:
+        """Return the estimate from a mixture whose variance is share^2 of its mean."""
+        patch = self.parameters["patch"]
+        sums = bin_padded(mixture, binning) / share**2
+        missing = [(0, max(patch - size, 0)) for size in sums.shape]
+        stage = Stage(patch, patch // 4, self.parameters["radius"], group=32)
+        smooth = bm3d(
+            np.pad(anscombe(sums), missing, mode="symmetric"),
+            noise_sigma(vacuum * (binning / share) ** 2), stage, stage,
+        )[: sums.shape[0], : sums.shape[1]]  # fmt: skip
+        expected = share**2 * exact_inverse(smooth)
+        return np.clip(spread(expected, binning, mixture.shape), 0.0, None)
