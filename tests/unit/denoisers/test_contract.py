@@ -86,9 +86,9 @@ def test_any_size_at_every_operating_point(name, size):
             assert estimate.shape == counts.shape
             assert estimate.dtype == np.float32
             assert np.isfinite(estimate).all()
-            totals = counts.sum(axis=(1, 2), dtype=np.float64)
-            found = estimate.sum(axis=(1, 2), dtype=np.float64)
-            assert np.abs(found - totals).max() <= 0.01 * totals.max()
+            kept = None if info_of(name).temporal else (1, 2)  # of the stack, or of each frame
+            totals = counts.sum(axis=kept, dtype=np.float64)
+            found = estimate.sum(axis=kept, dtype=np.float64)
             assert (np.abs(found - totals) <= 0.01 * totals).all()
         assert np.array_equal(counts, before)
 

@@ -20,6 +20,7 @@ _KINDS = {
     "raw": ("lowdose.denoisers.classical.references", "Raw"),
     "constant": ("lowdose.denoisers.classical.references", "Constant"),
     "gaussian": ("lowdose.denoisers.classical.gaussian", "Gaussian"),
+    "temporal-sum": ("lowdose.denoisers.classical.temporal_sum", "TemporalSum"),
     "butterworth": ("lowdose.denoisers.classical.butterworth", "Butterworth"),
     "wiener": ("lowdose.denoisers.classical.wiener", "Wiener"),
     "radial-wiener": ("lowdose.denoisers.classical.radial_wiener", "RadialWiener"),

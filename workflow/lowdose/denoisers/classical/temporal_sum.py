@@ -1,0 +1,43 @@
+"""Mean over neighbouring frames of a stack: what a microscopist does first."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+
+
+class TemporalSum(Denoiser):
+    """Running mean along time, then a Gaussian; at the ends of the stack, of the frames there are.
+
+    What moves or changes within the window is blurred or halved: the frames are as if they had
+    been exposed for longer.
+    """
+
+    info = DenoiserInfo(
+        name="temporal-sum",
+        title="sum of frames",
+        citation="Virtanen et al., Nat. Methods 17, 261 (2020), doi:10.1038/s41592-019-0686-2",
+        licence="GPL-3.0-or-later (this package)",
+        pixel_size_nm=(0.001, 0.1),
+        dose_e_per_a2=(0.1, 1e6),
+        parameters={
+            "frames": Parameter(1, 99, 9, "integer", "", "frames of the window, odd"),
+            "sigma_nm": Parameter(0.005, 0.3, 0.05, "log", "nm", "deviation of the Gaussian"),
+        },
+        temporal=True,
+        global_field=True,
+    )
+
+    def _denoise_stack(
+        self, counts: np.ndarray, pixel_size_nm: float, vacuum: np.ndarray
+    ) -> np.ndarray:
+        half = self.parameters["frames"] // 2
+        total = np.cumsum(counts, axis=0, dtype=np.float64)
+        total = np.concatenate([np.zeros_like(total[:1]), total])
+        number = np.arange(len(counts))
+        first, last = np.maximum(number - half, 0), np.minimum(number + half + 1, len(counts))
+        mean = (total[last] - total[first]) / (last - first)[:, None, None]
+        sigma = self.parameters["sigma_nm"] / pixel_size_nm
+        return ndimage.gaussian_filter(mean, (0, sigma, sigma), mode="reflect")
