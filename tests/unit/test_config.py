@@ -163,6 +163,16 @@ def test_an_unknown_baseline_names_the_nearest():
 
 
 @pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("general", "nothing to tune; name it under `shipped`"),
+     ("temporal-sum", "works along time, but the study's frames are single ones")],
+)  # fmt: skip
+def test_baselines_are_methods_that_can_be_tuned_on_single_frames(name, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Study(load([], {"baselines": {name: {}}}))
+
+
+@pytest.mark.parametrize(
     ("text", "part"),
     [
         ("seed: [1,\n", "is no valid YAML at line 2"),

@@ -62,6 +62,11 @@ class Study:
                     f"baselines names {name}, a network that comes with the package and has "
                     "nothing to tune; name it under `shipped`."
                 )
+            if name in registry.TEMPORAL:
+                raise UserError(
+                    f"baselines names {name}, which works along time, but the study's frames are "
+                    "single ones; leave it out."
+                )
         for name in config.shipped:
             released.folder(name)
         self.config = config

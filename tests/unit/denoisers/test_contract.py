@@ -93,6 +93,10 @@ def test_any_size_at_every_operating_point(name, size):
         assert np.array_equal(counts, before)
 
 
+def test_the_registry_knows_the_temporal_ones():
+    assert {name for name in registry.names() if registry.info(name).temporal} == registry.TEMPORAL
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_frames_are_independent_unless_temporal(name):
     counts, pixel_nm, dose = frames(name, (3, 45, 52))

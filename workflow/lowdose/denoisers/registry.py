@@ -33,6 +33,8 @@ _KINDS = {
     "bm3d-iterative": ("lowdose.denoisers.classical.iterative_bm3d", "IterativeBM3D"),
     "purelet": ("lowdose.denoisers.classical.binned_purelet", "PureLet"),
 }
+# Those whose result for a frame depends on the others; known without loading them.
+TEMPORAL = frozenset({"temporal-sum"})
 
 
 def names() -> tuple[str, ...]:
