@@ -32,7 +32,7 @@ INTRODUCTION = """\
 | `field.yaml` | what a wider receptive field gains; nanometres of context or pixels of network | \
 100 minutes, resumable |
 | `geometry.yaml` | trained on one kind of images, tested on every kind | 50 minutes, resumable |
-| `search.yaml` | the architectures that were tried, in equal time | 75 minutes, resumable |
+| `search.yaml` | the architectures that were tried, in equal time | 45 minutes, resumable |
 | `release.yaml` | the networks that come with the package, for `./study release` | \
 two hours, resumable |
 | `au-tio2.yaml` | another system: gold on rutile, by elements and lattice constants alone | \

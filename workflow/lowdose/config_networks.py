@@ -154,6 +154,12 @@ class ResUNetSpec(_Architecture):
         48, ge=6, le=512, multiple_of=6, description="side of their windows [pixels of the level]"
     )
     gate_channels: Width = Field(64, description="channels of their spectra")
+    gate_ways: Literal["both", "down", "up"] = Field(
+        "both", description="the ways on which there are gates"
+    )
+    gate_mask: bool = Field(
+        False, description="weigh what gates add at each pixel by what the image shows there"
+    )
     padding: Literal["replicate", "zeros"] = Field(
         "replicate",
         description="what 3 x 3 convolutions see beyond the frame; zeros train 15 % faster",
@@ -167,7 +173,8 @@ class ResUNetSpec(_Architecture):
     def _window_thirds(self) -> list[int]:
         """A third of a window's side at each level that has gates [pixels of the image]."""
         third = self.gate_window // 3 * self.stem
-        return [third * 2**level for level, number in enumerate(self.gates) if number]
+        levels = {*self.gate_levels("down"), *self.gate_levels("up")}
+        return [third * 2**level for level in sorted(levels)]
 
     @property
     def grid(self) -> int:
@@ -190,11 +197,18 @@ class ResUNetSpec(_Architecture):
                                                      strict=False)]  # fmt: skip
         levels.append(each * self.encoder_blocks[-1] + 4 * len(self.middle))
         levels[0] += 2  # the entrance
-        # A pixel at the end of a window sees it all: on the way down and on the way up.
-        ways = [2] * self.halvings + [1]
+        # A pixel at the end of a window sees it all.
         for level, number in enumerate(self.gates):
-            levels[level] += ways[level] * number * 2 * (self.gate_window - 1)
+            ways = sum(level in self.gate_levels(way) for way in ("down", "up"))
+            levels[level] += ways * number * 2 * (self.gate_window - 1)
         return levels
+
+    def gate_levels(self, way: Literal["down", "up"]) -> list[int]:
+        """Return the levels that have gates on the way down or up; the lowest is of the first."""
+        if self.gate_ways not in ("both", way):
+            return []
+        last = len(self.widths) - (way == "up")
+        return [level for level, number in enumerate(self.gates[:last]) if number]
 
     def problem(self) -> str | None:
         n = len(self.widths)

@@ -28,8 +28,10 @@ SMALL = [
     {**RESIDUAL, "block": "bottleneck", "middle": ["attention"], "padding": "zeros"},
     {**RESIDUAL, "block": "convnext", "middle": ["fourier", "plain"], "stem": 6},
     {**RESIDUAL, "gates": [1, 1], "gate_window": 6, "gate_channels": 3},
+    {**RESIDUAL, "gates": [1, 1], "gate_window": 6, "gate_channels": 3, "gate_ways": "up"},
+    {**RESIDUAL, "gates": [1, 1], "gate_window": 6, "gate_channels": 3, "gate_mask": True},
 ]
-STRIDE = [1, 2, 8, 16, 4, 8, 4, 4, 12, 4]
+STRIDE = [1, 2, 8, 16, 4, 8, 4, 4, 12, 4, 4, 4]
 FREE = [{**spec, "bias_free": True} for spec in SMALL[:6]]
 
 

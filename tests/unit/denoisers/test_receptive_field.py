@@ -47,6 +47,7 @@ GATED = [
     for stem, gates, window in (
         (1, [1, 0], 6), (2, [0, 1], 6), (2, [1, 1], 6), (1, [0, 2], 12), (4, [1, 0], 6))
 ]  # fmt: skip
+GATED += [{**GATED[2], "gate_ways": way, "gate_mask": True} for way in ("down", "up")]
 GLOBAL = [
     {"architecture": "resunet", "widths": [2, 4], "encoder_blocks": [1, 1], "decoder_blocks": [1],
      "stem": stem, "middle": ["plain", kind]}

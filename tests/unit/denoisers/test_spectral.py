@@ -115,11 +115,12 @@ def test_a_threshold_on_the_power_finds_a_lattice_that_no_pixel_shows():
     assert after < 0.04
 
 
+@pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("bf16", [False, True])
 @torch.no_grad()
-def test_strips_give_the_whole(bf16, monkeypatch):
+def test_strips_give_the_whole(bf16, mask, monkeypatch):
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
-    network = build(GATED, seed=0)
+    network = build({**GATED, "gate_mask": mask}, seed=0)
     for parameter in network.parameters():
         parameter.add_(0.1 * normal(*parameter.shape, seed=parameter.numel()))
     x = 1 + normal(2, 1, 204, 100)
@@ -148,6 +149,34 @@ def test_training_needs_no_strips(monkeypatch):
     torch.nn.init.ones_(network.exit[0].weight)  # zero at first, and no gradient behind it
     network(1 + normal(1, 1, 32, 32)).sum().backward()
     assert network.encoder[1][-1].branch[-1].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(("ways", "places"), [("both", (2, 1)), ("down", (2, 0)), ("up", (0, 1))])
+def test_gates_stand_on_the_ways_that_are_asked(ways, places):
+    network = build({**GATED, "gate_ways": ways}, seed=0)
+    found = [
+        sum(isinstance(one, SpectralGate) for one in part.modules())
+        for part in (network.encoder, network.decoder)
+    ]
+    assert tuple(found) == places
+    # Windows on the lowest level, if any, decide the grid: 12 px of 2 x 2 x stem pixels.
+    assert network.grid == GATED["stem"] * 8 * (1 if ways == "up" else 2)
+
+
+def test_where_the_image_says_so_a_gate_adds_nothing():
+    block = residual.gate(2, 3, 12, mask=True)
+    torch.nn.init.normal_(block.starts_at_zero.weight)
+    torch.nn.init.zeros_(block.starts_at_zero.bias)
+    weighed = block.branch[1]
+    torch.nn.init.zeros_(weighed.weight.weight)
+    x = normal(1, 2, 24, 24)
+    torch.nn.init.constant_(weighed.weight.bias, 30)
+    plain = block(x) - x
+    torch.nn.init.constant_(weighed.weight.bias, -30)
+    torch.testing.assert_close(block(x), x)
+    torch.nn.init.zeros_(weighed.weight.bias)
+    torch.testing.assert_close(block(x) - x, plain / 2)
+    assert plain.abs().max() > 0.01
 
 
 def test_gates_are_counted_and_windows_checked():

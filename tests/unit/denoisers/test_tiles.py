@@ -18,6 +18,7 @@ SPECS = [
 RESUNET = {"architecture": "resunet", "stem": 2, "widths": [8, 8], "encoder_blocks": [1, 1],
            "decoder_blocks": [1]}  # fmt: skip
 GATED = {**RESUNET, "gates": [0, 1], "gate_window": 6, "gate_channels": 4, "padding": "zeros"}
+MASKED = {**GATED, "gate_ways": "down", "gate_mask": True}
 RELEASE = {"architecture": "resunet", "stem": 4, "widths": [64, 128, 192, 256]}
 
 
@@ -52,7 +53,7 @@ def test_any_size_and_each_image_for_itself(spec, size):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("spec", [*SPECS, RESUNET, GATED], ids=str)
+@pytest.mark.parametrize("spec", [*SPECS, RESUNET, GATED, MASKED], ids=str)
 def test_tiles_leave_no_seam(spec, bf16, monkeypatch):
     network = lively(spec)
     image = noise(2, 203, 330)

@@ -30,7 +30,7 @@ class Residual(nn.Module):
         super().__init__()
         self.branch = Chain(*layers)
         # A gate's windows lie on a grid, and it takes care of their memory itself.
-        self._has_windows = any(isinstance(layer, SpectralGate) for layer in layers)
+        self._has_windows = any(isinstance(one, SpectralGate) for one in self.modules())
 
     @property
     def starts_at_zero(self) -> nn.Conv2d:
@@ -135,7 +135,26 @@ class Attention(nn.Module):
         return EVERYTHING
 
 
-def gate(width: int, channels: int, window: int) -> Residual:
+class Weighed(nn.Module):
+    """``layer(into(x))``, each pixel and channel weighed by what the image itself shows there.
+
+    A window that reaches from a crystal into vacuum has its lattice everywhere.
+    """
+
+    def __init__(self, width: int, channels: int, layer: SpectralGate) -> None:
+        super().__init__()
+        self.into, self.layer = Convolution(width, channels, 1), layer
+        self.weight = Convolution(width, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.into(x)) * torch.sigmoid(self.weight(x))
+
+    def seen(self, span: Interval) -> Interval:
+        """Return the span of inputs that a span of outputs depends on (one axis)."""
+        return self.layer.seen(span)
+
+
+def gate(width: int, channels: int, window: int, mask: bool = False) -> Residual:
     """Return a spectral gate as a residual block; see `SpectralGate`.
 
     Parameters
@@ -144,13 +163,14 @@ def gate(width: int, channels: int, window: int) -> Residual:
         Channels of the image and of the spectra.
     window : int
         Side of the windows [pixels].
+    mask : bool
+        Weigh what it adds by what the image shows at each pixel.
     """
-    return Residual(
-        ChannelNorm(width),
-        Convolution(width, channels, 1),
-        SpectralGate(channels, window),
-        Convolution(channels, width, 1),
-    )
+    filtering = SpectralGate(channels, window)
+    layers = [Convolution(width, channels, 1), filtering]
+    if mask:
+        layers = [Weighed(width, channels, filtering)]
+    return Residual(ChannelNorm(width), *layers, Convolution(channels, width, 1))
 
 
 def block(kind: str, width: int, padding: Padding = "replicate") -> Residual:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import nn
@@ -44,14 +45,16 @@ class ResUNet(nn.Module):
         def blocks(kinds: list[str], width: int) -> list[nn.Module]:
             return [block(kind, width, spec.padding) for kind in kinds]
 
-        def gates(level: int) -> list[nn.Module]:
-            settings = widths[level], spec.gate_channels, spec.gate_window
-            return [gate(*settings) for _ in range(spec.gates[level] if spec.gates else 0)]
+        def gates(level: int, way: Literal["down", "up"]) -> list[nn.Module]:
+            if level not in spec.gate_levels(way):
+                return []
+            settings = widths[level], spec.gate_channels, spec.gate_window, spec.gate_mask
+            return [gate(*settings) for _ in range(spec.gates[level])]
 
         # In the encoder a gate sees what the blocks made of the image, and in the decoder the
         # blocks see, beside it, what the gate made of both ways.
         self.encoder = nn.ModuleList(
-            Chain(*blocks([spec.block] * n, width), *gates(level))
+            Chain(*blocks([spec.block] * n, width), *gates(level, "down"))
             for level, (width, n) in enumerate(zip(widths, spec.encoder_blocks, strict=True))
         )
         self.middle = Chain(*blocks(spec.middle, widths[-1]))
@@ -60,7 +63,7 @@ class ResUNet(nn.Module):
             Chain(Convolution(coarse, fine, size=1), SmoothUpsample()) for fine, coarse in pairs
         )
         self.decoder = nn.ModuleList(
-            Chain(*gates(level), *blocks([spec.block] * n, width))
+            Chain(*gates(level, "up"), *blocks([spec.block] * n, width))
             for level, (width, n) in enumerate(zip(widths[:-1], spec.decoder_blocks, strict=True))
         )
         self.exit = Chain(Convolution(widths[0], spec.stem**2, size=1), Shuffle(spec.stem))
