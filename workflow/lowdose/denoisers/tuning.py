@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,36 +67,74 @@ def tune(
     UserError
         If `trials` is below 1, the stacks differ in shape, or a parameter is not possible.
     """
-    if trials < 1:
-        raise UserError(f"Tuning with {trials} trials is not possible; give 1 or more.")
     if np.shape(clean) != np.shape(counts):
         raise UserError(
             f"Clean frames {np.shape(clean)} and counts {np.shape(counts)} differ in shape; "
             "tune on pairs of the same frames."
         )
+    vacuum = dose_e_per_px(dose_e_per_a2, pixel_size_nm)
+
+    def score(parameters: Mapping[str, Any]) -> float:
+        estimate = kind(**parameters).denoise(counts, pixel_size_nm, dose=dose_e_per_a2)
+        pairs = zip(clean, estimate, strict=True)
+        return float(np.mean([metrics.psnr(c, e, dose_e_per_px=vacuum) for c, e in pairs]))
+
+    best, table = search(kind, score, trials=trials, rng=rng, fixed=fixed)
+    return best, table.rename(columns={"score": "psnr_db"})
+
+
+def search(
+    kind: type[Denoiser],
+    score: Callable[[Mapping[str, Any]], float],
+    *,
+    trials: int,
+    rng: np.random.Generator,
+    fixed: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Find the parameters of a denoiser that have the highest score.
+
+    The procedure of :func:`tune`, for any score.
+
+    Parameters
+    ----------
+    kind : subclass of Denoiser
+    score : callable
+        All parameters -> how good they are.
+    trials, rng, fixed
+        As for :func:`tune`.
+
+    Returns
+    -------
+    best : dict
+        All parameters of the best trial.
+    table : DataFrame
+        One row a trial: ``trial, stage``, the parameters, ``score``.
+
+    Raises
+    ------
+    UserError
+        If `trials` is below 1, or a parameter is not possible.
+    """
+    if trials < 1:
+        raise UserError(f"Tuning with {trials} trials is not possible; give 1 or more.")
     start = kind(**(fixed or {})).parameters
     free = {n: p for n, p in kind.info.parameters.items() if n not in (fixed or {})}
-    vacuum = dose_e_per_px(dose_e_per_a2, pixel_size_nm)
     tried: dict[tuple, float] = {}
     rows: list[dict[str, Any]] = []
 
-    def score(parameters: dict[str, Any], stage: str) -> float:
+    def scored(parameters: dict[str, Any], stage: str) -> float:
         key = tuple(parameters.values())
         if key not in tried:
-            estimate = kind(**parameters).denoise(counts, pixel_size_nm, dose=dose_e_per_a2)
-            pairs = zip(clean, estimate, strict=True)
-            tried[key] = float(
-                np.mean([metrics.psnr(c, e, dose_e_per_px=vacuum) for c, e in pairs])
-            )
-            rows.append({"trial": len(rows), "stage": stage, **parameters, "psnr_db": tried[key]})
+            tried[key] = score(parameters)
+            rows.append({"trial": len(rows), "stage": stage, **parameters, "score": tried[key]})
         return tried[key]
 
-    best, highest = start, score(start, "default")
+    best, highest = start, scored(start, "default")
     design = round(_DESIGN_SHARE * (trials - 1)) if free else 0
     if design:
         for point in qmc.Halton(len(free), scramble=True, rng=rng).random(design):
             values = {n: _value(free[n], u) for n, u in zip(free, point, strict=True)}
-            if (found := score(start | values, "design")) > highest:
+            if (found := scored(start | values, "design")) > highest:
                 best, highest = start | values, found
 
     step = 0.5 / max(design, 1) ** (1.0 / max(len(free), 1))
@@ -105,7 +143,7 @@ def tune(
         for candidate in _neighbours(best, free, step):
             if len(rows) == trials:
                 break
-            if (found := score(candidate, "refine")) > highest:
+            if (found := scored(candidate, "refine")) > highest:
                 best, highest, improved = candidate, found, True
         if not improved:
             step /= 2
