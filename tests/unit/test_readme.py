@@ -69,3 +69,26 @@ def test_the_table_of_the_networks_is_that_of_their_cards():
             expected = [row[key], row[f"{key}_low"], row[f"{key}_high"]]
             assert said(cell) == pytest.approx(expected, abs=step), (name, of, key)
         assert float(cells[3]) == pytest.approx(row["constant_psnr_db"], abs=0.0051)
+
+
+def test_the_paragraph_about_the_receptive_field():
+    tables = ROOT / "results" / "reference" / "field" / "tables"
+    table = pd.read_csv(tables / "field.csv")
+    at = {(r["receptive_field_px"], r["long"]): r for r in table.to_dict("records")}
+    text = " ".join(README.split("## How much context")[1].split("## ")[0].split())
+    short, long = (
+        re.search(r"from ([\d.]+) to ([\d.]+) dB and .* from ([\d.]+) to ([\d.]+); beyond", text),
+        re.search(r"871 pixels comes to ([\d.]+) dB, that of 23 pixels to ([\d.]+)\.", text),
+    )
+    near, far = at[23, False], at[199, False]
+    expected = [near["psnr_db"], far["psnr_db"], near["f1"], far["f1"]]
+    assert [float(n) for n in short.groups()] == pytest.approx(expected, abs=0.0051)
+    expected = [at[871, True]["psnr_db"], at[23, True]["psnr_db"]]
+    assert [float(n) for n in long.groups()] == pytest.approx(expected, abs=0.0051)
+    filled = re.search(r"from (\d+) to (\d+) %, and to (\d+) %", text).groups()
+    expected = [one["fill_in_rate"] for one in (near, far, at[871, True])]
+    assert [int(n) / 100 for n in filled] == pytest.approx(expected, abs=0.0051)
+    fit = pd.read_csv(tables / "field_law_fit.csv").set_index(["measure", "against"])["r_squared"]
+    told = re.search(r"\(R² ([\d.]+)\) rather than pixels of network \(([\d.]+)\)", text).groups()
+    expected = [fit["psnr_db", "nm"], fit["psnr_db", "px"]]
+    assert [float(n) for n in told] == pytest.approx(expected, abs=0.0051)

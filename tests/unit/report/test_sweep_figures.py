@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from lowdose.cli import main
 from lowdose.cli.figure import OF_SWEEPS
 from lowdose.provenance import modules_of
+from lowdose.report.figure_field import apart
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import DPI, WIDTH_IN, style
 from lowdose.runtime import UserError
@@ -193,3 +194,11 @@ def test_the_matrix_has_a_number_in_each_cell_and_frames_what_matches(swept):
 def test_a_missing_table_says_what_to_run(swept, tmp_path):
     with pytest.raises(UserError, match="does not exist; run the stage `compare` first"):
         Inputs(tables=tmp_path).compared("field")
+
+
+def test_labels_stand_apart_and_in_order():
+    assert apart([30.0, 31.0, 29.0], 0.5) == pytest.approx([30, 31, 29])
+    # Two that would overlap share the way; a third that they are pushed into moves with them.
+    assert apart([33.1, 33.0, 20.0], 0.5) == pytest.approx([33.3, 32.8, 20])
+    assert apart([1.0, 1.0, 1.0], 1.0) == pytest.approx([0, 1, 2])
+    assert apart([], 1.0).size == 0

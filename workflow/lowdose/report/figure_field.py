@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from scipy.optimize import isotonic_regression
 
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import WIDTH_IN
@@ -97,17 +99,13 @@ def _curves(inputs: Inputs, spec: Mapping) -> pd.DataFrame:
 def _over_time(axes: Axes, curves: pd.DataFrame) -> list[dict]:
     names = curves["network"].unique()
     shades = np.linspace(0.3, 1.0, max(len(names), 2))
-    records = []
+    records, ends = [], {}
     for name, shade in zip(names, shades, strict=False):
         rows = curves[curves["network"] == name]
         axes.plot(
             rows["seconds"], rows["validation_psnr_db"], color=plt.get_cmap("Blues")(shade), lw=1.2
         )
-        last = rows.iloc[-1]
-        axes.annotate(
-            f"{last['receptive_field_px']:g} px", (last["seconds"], last["validation_psnr_db"]),
-            xytext=(3, 0), textcoords="offset points", fontsize=6.5, va="center",
-        )  # fmt: skip
+        ends[f"{rows['receptive_field_px'].iloc[0]:g} px"] = rows.iloc[-1]
         nothing = rows["seconds"] * np.nan
         records += _records(
             "learning_curve", rows, rows["seconds"], rows["validation_psnr_db"], nothing, nothing
@@ -116,7 +114,33 @@ def _over_time(axes: Axes, curves: pd.DataFrame) -> list[dict]:
     axes.set_ylabel("validation PSNR [dB]")
     axes.set_xlim(0, 1.2 * curves["seconds"].max())  # room for the names
     axes.grid(axis="y")
+    bottom, top = axes.get_ylim()
+    heights = apart([end["validation_psnr_db"] for end in ends.values()], (top - bottom) / 16)
+    for (text, end), height in zip(ends.items(), heights, strict=True):
+        axes.annotate(
+            text, (end["seconds"], height), xytext=(3, 0), textcoords="offset points",
+            fontsize=6.5, va="center",
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
     return records
+
+
+def apart(heights: Sequence[float], distance: float) -> np.ndarray:
+    """Return where labels stand that would stand at `heights`: moved until none overlap.
+
+    Parameters
+    ----------
+    heights : sequence of float
+    distance : float
+        Least distance of two labels.
+    """
+    order = np.argsort(heights, kind="stable")
+    sorted_ = np.asarray(heights, dtype=float)[order]
+    steps = distance * np.arange(len(sorted_))
+    moved = isotonic_regression(sorted_ - steps).x + steps
+    result = np.empty(len(moved))
+    result[order] = moved
+    return result
 
 
 def _equal_time(axes: Axes, curves: pd.DataFrame) -> list[dict]:

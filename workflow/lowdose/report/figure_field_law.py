@@ -36,7 +36,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
                 loc="right", fontsize=8, pad=2,
             )  # fmt: skip
         line[0].set_ylabel(label)
-    axes[0, 0].legend(loc="upper left", title="network's own pixel", title_fontsize=8)
+    axes[0, 0].legend(loc="lower right", title="network's own pixel", title_fontsize=8)
     shown = fits.rename(columns={"r_squared": "value"})[
         ["measure", "against", "value", "low", "high"]
     ].assign(kind="r_squared")
