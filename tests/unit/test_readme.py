@@ -92,3 +92,15 @@ def test_the_paragraph_about_the_receptive_field():
     told = re.search(r"\(R² ([\d.]+)\) rather than pixels of network \(([\d.]+)\)", text).groups()
     expected = [fit["psnr_db", "nm"], fit["psnr_db", "px"]]
     assert [float(n) for n in told] == pytest.approx(expected, abs=0.0051)
+
+
+def test_the_sentence_about_the_search():
+    table = pd.read_csv(ROOT / "results" / "reference" / "search" / "search.csv")
+    at = table.set_index(table["network"].str.partition(".")[0])["psnr_db"]
+    text = " ".join(README.split())
+    gates = float(re.search(r"Gates gain ([\d.]+) dB there", text)[1])
+    assert gates == pytest.approx(at["base"] - at["gates-none"], abs=0.051)
+    ahead = float(re.search(r"smaller networks are ([\d.]+) dB ahead", text)[1])
+    assert [at["small"] - at["base"], at["widths-32"] - at["base"]] == pytest.approx(
+        [ahead] * 2, abs=0.1
+    )

@@ -132,4 +132,4 @@ def page(table: pd.DataFrame, constant_db: float, frames: int) -> str:
 
 
 def _words(value: object) -> str:
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ("-".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
