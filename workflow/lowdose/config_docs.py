@@ -30,7 +30,7 @@ INTRODUCTION = """\
 | `study.yaml` | receptive fields, training geometries, more shapes and doses | hours, resumable |
 | `paper.yaml` | 101 shapes, 855 models, 17,955 images, the paper's networks | a cluster with GPUs |
 | `field.yaml` | what a wider receptive field gains; nanometres of context or pixels of network | \
-100 minutes, resumable |
+110 minutes, resumable |
 | `geometry.yaml` | trained on one kind of images, tested on every kind | 50 minutes, resumable |
 | `search.yaml` | the architectures that were tried, in equal time | 45 minutes, resumable |
 | `release.yaml` | the networks that come with the package, for `./study release` | \
