@@ -117,7 +117,7 @@ def page(table: pd.DataFrame, constant_db: float, frames: int) -> str:
     frames : int
         Number of validation frames.
     """
-    rows = [[form.format(row[key]) if row[key] == row[key] else UNKNOWN[key]
+    rows = [[form.format(row[key]) if pd.notna(row[key]) else UNKNOWN[key]
              for key, (_, form) in SHOWN.items()] for row in table.to_dict("records")]  # fmt: skip
     low, high = table["minutes"].min(), table["minutes"].max()
     minutes = f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} to {high:.1f}"

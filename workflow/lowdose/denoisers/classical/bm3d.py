@@ -87,13 +87,9 @@ def bm3d(
     if np.ndim(image) != 2 or min(np.shape(image)) < patch or not sigma > 0:
         raise ValueError(f"give an image of {patch} x {patch} pixels or more and sigma above 0")
     noisy = np.asarray(image, dtype=np.float32) / np.float32(sigma)
-    # Distances are those of pixels, which an orthonormal transform keeps.
-    alike = spectra(noisy, basis(hard.patch, "dct"))
-    estimate = _stage(noisy, alike, alike, hard, threshold)
+    estimate = _stage(noisy, noisy, hard, threshold)
     if wiener is not None:
-        pilot = spectra(estimate, basis(wiener.patch, wiener.transform))
-        alike = spectra(estimate, basis(wiener.patch, "dct"))
-        estimate = _stage(noisy, alike, pilot, wiener, 0.0)
+        estimate = _stage(noisy, estimate, wiener, 0.0)
     return estimate * np.float32(sigma)
 
 
@@ -135,8 +131,11 @@ def spectra(image: np.ndarray, forward: np.ndarray) -> np.ndarray:
     return (forward @ windows @ forward.T).reshape(*windows.shape[:2], -1)
 
 
-def _stage(noisy, alike, pilot, stage: Stage, threshold: float) -> np.ndarray:
-    """Return the estimate of one stage; `threshold` 0 stands for Wiener's filter by `pilot`."""
+def _stage(noisy, guide, stage: Stage, threshold: float) -> np.ndarray:
+    """Return the estimate of one stage, which looks for patches in `guide`.
+
+    A `threshold` of 0 stands for Wiener's filter with `guide` as the signal.
+    """
     patch = stage.patch
     forward = basis(patch, stage.transform)
     inverse = np.ascontiguousarray(np.linalg.inv(forward).T)
@@ -145,8 +144,12 @@ def _stage(noisy, alike, pilot, stage: Stage, threshold: float) -> np.ndarray:
         np.unique(np.append(np.arange(0, size - patch + 1, stage.step), size - patch))
         for size in noisy.shape
     )
+    # Distances are those of pixels, which an orthonormal transform keeps.
+    alike = spectra(guide, basis(patch, "dct"))
+    pilot = alike if stage.transform == "dct" else spectra(guide, forward)
+    coefficients = pilot if guide is noisy else spectra(noisy, forward)
     total, weight = _collaborate(
-        spectra(noisy, forward), alike, pilot, rows, columns, inverse, window, noisy.shape,
+        coefficients, alike, pilot, rows, columns, inverse, window, noisy.shape,
         stage.radius, stage.group, np.float32(stage.farthest * patch**2), threshold,
     )  # fmt: skip
     return total / weight
@@ -213,7 +216,6 @@ def _collaborate(
                 number *= 2
             for i in range(number):
                 stack[i] = coefficients[place[i, 0], place[i, 1]]
-                guide[i] = pilot[place[i, 0], place[i, 1]]
             _haar(stack, number, scratch)
             power = np.float32(0.0)
             if threshold > 0:
@@ -224,6 +226,8 @@ def _collaborate(
                         else:
                             power += 1
             else:
+                for i in range(number):
+                    guide[i] = pilot[place[i, 0], place[i, 1]]
                 _haar(guide, number, scratch)
                 for i in range(number):
                     for k in range(size):

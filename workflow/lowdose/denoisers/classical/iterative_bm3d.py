@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowdose.denoisers.classical.binning import bin_padded, spread
-from lowdose.denoisers.classical.bm3d import Stage, bm3d
-from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
+from lowdose.denoisers.classical.stabilised_bm3d import denoised_sums
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
 
 
@@ -62,13 +61,8 @@ class IterativeBM3D(Denoiser):
 
     def _once(self, mixture: np.ndarray, share: float, binning: int, vacuum: float) -> np.ndarray:
         """Return the estimate from a mixture whose variance is share^2 of its mean."""
-        patch = self.parameters["patch"]
         sums = bin_padded(mixture, binning) / share**2
-        missing = [(0, max(patch - size, 0)) for size in sums.shape]
-        stage = Stage(patch, patch // 4, self.parameters["radius"], group=32)
-        smooth = bm3d(
-            np.pad(anscombe(sums), missing, mode="symmetric"),
-            noise_sigma(vacuum * (binning / share) ** 2), stage, stage,
-        )[: sums.shape[0], : sums.shape[1]]  # fmt: skip
-        expected = share**2 * exact_inverse(smooth)
+        vacuum_of_bin = vacuum * (binning / share) ** 2
+        settings = (self.parameters[key] for key in ("patch", "radius"))
+        expected = share**2 * denoised_sums(sums, vacuum_of_bin, *settings)
         return np.clip(spread(expected, binning, mixture.shape), 0.0, None)

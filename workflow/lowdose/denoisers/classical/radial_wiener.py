@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 
 import numpy as np
 from scipy import fft
@@ -68,16 +69,7 @@ class RadialWiener(_Radial):
 class ABSF(_Radial):
     """Average background subtraction filter: ``(|F| - |N|) / |F|``."""
 
-    info = DenoiserInfo(
-        name="absf",
-        title="ABSF",
-        citation=CITATION,
-        licence="GPL-3.0-or-later (this package)",
-        pixel_size_nm=(0.001, 0.1),
-        dose_e_per_a2=(0.1, 1e6),
-        parameters=PARAMETERS,
-        global_field=True,
-    )
+    info = dataclasses.replace(RadialWiener.info, name="absf", title="ABSF")
 
     @staticmethod
     def _gain(share: np.ndarray) -> np.ndarray:

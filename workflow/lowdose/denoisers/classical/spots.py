@@ -38,8 +38,9 @@ class FourierSpots(Denoiser):
 
     def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         periodic, smooth = periodic_and_smooth(counts, border_sigma_px(pixel_size_nm))
-        gain = self._mask(np.abs(fft.fft2(periodic)) ** 2, pixel_size_nm)
-        filtered = fft.ifft2(fft.fft2(periodic) * gain).real
+        spectrum = fft.fft2(periodic)
+        gain = self._mask(np.abs(spectrum) ** 2, pixel_size_nm)
+        filtered = fft.ifft2(spectrum * gain).real
         return np.clip(filtered + smooth, 0.0, None)
 
     def _mask(self, power: np.ndarray, pixel_size_nm: float) -> np.ndarray:

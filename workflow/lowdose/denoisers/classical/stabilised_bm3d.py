@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowdose.denoisers.classical.binning import bin_padded, spread
-from lowdose.denoisers.classical.bm3d import Stage, bm3d
+from lowdose.denoisers.classical.bm3d import THRESHOLD, Stage, bm3d
 from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
 
@@ -45,12 +45,33 @@ class StabilisedBM3D(Denoiser):
     def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         factor, patch = self.parameters["binning"], self.parameters["patch"]
         sums = bin_padded(counts.astype(np.float64), factor)
-        missing = [(0, max(patch - size, 0)) for size in sums.shape]
-        stabilised = np.pad(anscombe(sums), missing, mode="symmetric")
-        stage = Stage(patch, patch // 4, self.parameters["radius"], group=32)
-        smooth = bm3d(
-            stabilised, noise_sigma(vacuum * factor**2), stage, stage,
-            threshold=self.parameters["threshold"],
+        expected = denoised_sums(
+            sums, vacuum * factor**2, patch, self.parameters["radius"],
+            self.parameters["threshold"],
         )  # fmt: skip
-        smooth = smooth[: sums.shape[0], : sums.shape[1]]
-        return np.clip(spread(exact_inverse(smooth), factor, counts.shape), 0.0, None)
+        return np.clip(spread(expected, factor, counts.shape), 0.0, None)
+
+
+def denoised_sums(
+    sums: np.ndarray, vacuum: float, patch: int, radius: int, threshold: float = THRESHOLD
+) -> np.ndarray:
+    """Return the expectation of Poisson counts by BM3D of what stabilises their variance.
+
+    Parameters
+    ----------
+    sums : array (y, x)
+        Counts, or what has their mean and variance; of any size.
+    vacuum : float
+        Expected counts of vacuum.
+    patch, radius : int
+        Side of a patch and farthest patch compared [bins].
+    threshold : float
+        Of the first stage's coefficients, in units of the noise.
+    """
+    missing = [(0, max(patch - size, 0)) for size in sums.shape]
+    stage = Stage(patch, patch // 4, radius, group=32)
+    smooth = bm3d(
+        np.pad(anscombe(sums), missing, mode="symmetric"), noise_sigma(vacuum), stage, stage,
+        threshold=threshold,
+    )  # fmt: skip
+    return exact_inverse(smooth[: sums.shape[0], : sums.shape[1]])
