@@ -138,6 +138,13 @@ def test_the_widest_network():
     assert study(sweep=only).widest() == "medium.white.seed2"
 
 
+def test_threads_and_gpus_of_a_training_follow_the_configuration():
+    changed = {"networks": {"wide": {"training": {"device": "cuda", "threads": 2}}}}
+    study = Study(config.load([], changed))
+    assert [study.gpus(name) for name in ("narrow", "wide")] == [0, 1]
+    assert [study.config.training_of(n).threads for n in ("narrow", "wide")] == [1, 2]
+
+
 def test_modules_of_denoisers_are_their_own():
     one = study(networks={"slim": {"spec": {"architecture": "dncnn"}}})
     assert one.modules_of("gaussian") == ["lowdose.denoisers.classical.gaussian"]

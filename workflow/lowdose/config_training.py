@@ -122,7 +122,9 @@ class Training(Strict):
         "adamw", description="AdamW, or Muon for the convolutions: slower but fewer steps"
     )
     clip: Positive = Field(1.0, description="largest norm of the gradient")
-    compile: bool = Field(False, description="translate the network with torch.compile (for a GPU)")
+    compile: bool | Literal["cuda"] = Field(
+        False, description="translate the network with torch.compile: always, never, or for CUDA"
+    )
     batch: int = Field(4, ge=1, le=256, description="crops a step")
     crop_px: int = Field(256, ge=16, le=2048, description="side of a training crop [pixels]")
     learning_rate: Positive = Field(2e-3, description="peak learning rate")
@@ -137,6 +139,15 @@ class Training(Strict):
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the processor computes it, else fp32"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a CUDA device where there is one, else the processor"
+    )
+    threads: int = Field(
+        1,
+        ge=1,
+        description="threads of a training, whatever the machine has: each number sums in an "
+        "order of its own",
     )
     save_every_s: Positive = Field(20.0, description="seconds between saved states")
     validate_every: int = Field(100, ge=1, description="steps between validations")

@@ -58,16 +58,20 @@ def fix_torch(threads: int) -> None:
     torch.set_num_threads(threads)
     with contextlib.suppress(RuntimeError):  # only before the first parallel region
         torch.set_num_interop_threads(1)
+    # Without it, cuBLAS refuses to be deterministic; read when the first CUDA context is made.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # What use_deterministic_algorithms(True) sets, without the compiler that it imports: 1.4 s.
     torch.set_deterministic_debug_mode("error")
     # It also fills each new tensor, lest someone reads what was never written: 8 % of a training.
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
-def has_bf16() -> bool:
-    """Say whether the processor computes in bfloat16 (AVX-512 BF16 or AMX)."""
+def has_bf16(device: str = "cpu") -> bool:
+    """Say whether a device, "cpu" or "cuda", computes in bfloat16 (AVX-512 BF16, AMX, Ampere)."""
     import torch
 
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

@@ -150,6 +150,10 @@ class Study:
         """Return the minutes that a cluster shall allow a training."""
         return max(240, round(1.2 * (self.config.training_of(network).minutes or 0) + 30))
 
+    def gpus(self, network: str) -> int:
+        """Return the GPUs that a cluster shall give a training: one where it insists on CUDA."""
+        return int(self.config.training_of(network).device == "cuda")
+
     def made_by(self, denoiser: str) -> str:
         """Return the file without which a denoiser cannot be evaluated."""
         if "." in denoiser:

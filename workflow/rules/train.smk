@@ -16,12 +16,14 @@ rule train:
     priority: lambda wildcards: study.priority(wildcards.network)
     conda:
         "../../envs/train.yaml"
-    # One thread: the order of floating-point sums, and so every bit of the weights, is then the
-    # same on any number of cores, and trainings run side by side without loss.
-    threads: 1
+    # A number from the configuration, not the machine's: the order of floating-point sums, and so
+    # every bit of the weights, follows it.  With the usual one, trainings run side by side
+    # without loss.
+    threads: lambda wildcards: study.config.training_of(wildcards.network).threads
     resources:
         mem_mb=3000,
         runtime=lambda wildcards: study.runtime(wildcards.network),
+        gpu=lambda wildcards: study.gpus(wildcards.network),
     params:
         spec=study.spec_of("train"),
         code=lambda wildcards: study.code_of("train", *study.modules_of(f"{wildcards.network}.")),

@@ -253,4 +253,6 @@ def test_a_compiled_network_shares_the_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", compiled)
     made = run(tmp_path, compile=True)
     assert len(called) == 20
+    assert torch.equal(run(tmp_path / "cuda", compile="cuda")[0]["weight"], made[0]["weight"])
+    assert len(called) == 20  # not on a processor
     assert torch.equal(made[0]["weight"], straight[0]["weight"])

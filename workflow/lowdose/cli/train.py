@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     from lowdose.denoisers.learned import LearnedDenoiser, relative_on_own_pixels
     from lowdose.denoisers.networks.build import build, parameter_count
     from lowdose.denoisers.networks.receptive_field import computed
+    from lowdose.denoisers.tiles import chosen_device, device_name
     from lowdose.metrics import psnr
     from lowdose.provenance import code_digest, digest
     from lowdose.runtime import fix_torch, write_text
@@ -60,19 +61,21 @@ def run(arguments: argparse.Namespace) -> None:
     full_name = f"{spec['name']}.{training_set['name']}.seed{spec['seed']}"
     events = _events(arguments.tensorboard, full_name)
     data_digest = _digest_of_inputs(arguments.waves, arguments.frames)
-    fingerprint = digest(
-        [spec, data_digest, code_digest("lowdose.cli.train"), torch.__version__, arguments.threads]
-    )
+    device = chosen_device(settings["device"])
+    # Sums are ordered otherwise on another device, or in another number of threads.
+    machine = [torch.__version__, arguments.threads, device.type]
+    fingerprint = digest([spec, data_digest, code_digest("lowdose.cli.train"), *machine])
     state = arguments.work / "training" / full_name / "state.safetensors"
-    data = renderer(spec, arguments.waves, arguments.frames / CLASSES)
+    data = renderer(spec, arguments.waves, arguments.frames / CLASSES, device)
     dose = spec["reference_dose_e_per_px"]
     frames = validation(arguments.frames / VALIDATION, dose, spec["study_seed"])
     network = build(spec["network"], seeds.torch_seed(spec["study_seed"], "weights", spec["seed"]))
+    network = network.to(device)
     field, ranges = computed(network), operating_range(spec["camera"], training_set)
     pixel, own = spec["camera"]["pixel_size_nm"], ranges["own_pixel_size_nm"]
-    bf16 = use_bf16(settings["precision"])
+    bf16 = use_bf16(settings["precision"], device.type)
     info = network_info(full_name, {"name": full_name, "receptive_field_px": field, **ranges})
-    denoiser = LearnedDenoiser(network, info, own_pixel_size_nm=own, bf16=bf16, device="cpu")
+    denoiser = LearnedDenoiser(network, info, own_pixel_size_nm=own, bf16=bf16, device=device.type)
     vacua = [vacuum_of(clean / dose, pixel) for _, clean in frames]
     watched = sys.stderr.isatty()
 
@@ -110,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     seen = "the whole frame" if field is None else f"{field} px"
     log(f"{spec['name']}: {parameter_count(network)} parameters, sees {seen}, "
-        f"{len(data.images)} images")  # fmt: skip
+        f"{len(data.images)} images, on {device_name(device)}")  # fmt: skip
     try:
         history = train(
             network,
@@ -126,6 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
     except SystemExit:
         log(f"stopped by SIGTERM; {state} is kept, run again to continue")
         raise
+    network = network.cpu()
     card = {
         "name": spec["name"],
         "denoiser": full_name,
@@ -153,6 +157,7 @@ def run(arguments: argparse.Namespace) -> None:
         FALSE: history[-1].get(FALSE),
         "torch": torch.__version__,
         "threads": arguments.threads,
+        "device": device_name(device),
         "bf16": bf16,
         "licence": "GPL-3.0-or-later",
     }

@@ -61,7 +61,7 @@ class Illumination:
         tensor (n, n), or (1, 1) where it is the same everywhere
         """
         if not (self.down or self.across):
-            return torch.full((1, 1), self.level)
+            return torch.full((1, 1), self.level, device=line.device)
         return self.level * (1 + self.down * line[:, None] + self.across * line[None, :])
 
 
@@ -171,7 +171,7 @@ def averaged(clean: torch.Tensor, ratio: float) -> torch.Tensor:
     tensor (m, m)
         Relative to vacuum; m is about n / ratio.
     """
-    there = torch.from_numpy(overlaps(len(clean), ratio)).to(clean.dtype) / ratio
+    there = torch.from_numpy(overlaps(len(clean), ratio)).to(clean) / ratio
     return there @ clean @ there.T
 
 
@@ -193,6 +193,7 @@ def resampled_counts(
     ratio : float
         Detector pixel over network pixel.
     generator : torch.Generator
+        On the device of `expected`.
 
     Returns
     -------
@@ -200,6 +201,6 @@ def resampled_counts(
         Electrons per network pixel; pixels 0 share their centre, and the last of the network's
         has its centre on the frame.
     """
-    back = torch.from_numpy(overlaps(len(expected), 1 / ratio)).to(expected.dtype)
+    back = torch.from_numpy(overlaps(len(expected), 1 / ratio)).to(expected)
     counts = torch.poisson(expected.clamp(min=0) + dark, generator=generator) - dark
     return back @ counts @ back.T

@@ -72,7 +72,8 @@ class TrainingRenderer:
     Parameters
     ----------
     spectra : sequence of tensor
-        Spectra of the training waves, from `WaveOptics.spectrum`.
+        Spectra of the training waves, from `WaveOptics.spectrum`; batches are made, and are, on
+        their device.  Another device draws other noise.
     images : array (n, 2)
         Allowed (index of the spectrum, C1 in nm).
     optics : WaveOptics
@@ -109,6 +110,7 @@ class TrainingRenderer:
         self.spectra, self.images, self.optics = spectra, images, optics
         self.augmentation, self.region_nm = augmentation, region_nm
         self.crop_px, self.batch_size, self.pool_size, self.seed = crop_px, batch, pool, seed
+        self.device = spectra[0].device
         self._pool: dict[int, torch.Tensor] = {}
         self._blurs: dict[tuple, torch.Tensor] = {}
 
@@ -139,7 +141,8 @@ class TrainingRenderer:
                 self._pool[number] = self.image(number)
         rng = seeds.rng(self.seed, "crop", step)
         chosen = rng.integers(self.pool_size, size=self.batch_size)
-        generator = torch.Generator().manual_seed(seeds.torch_seed(self.seed, "noise", step))
+        generator = torch.Generator(self.device)
+        generator.manual_seed(seeds.torch_seed(self.seed, "noise", step))
         pairs = [self._pair(self._pool[window[i]], rng, generator) for i in chosen]
         noisy, clean = (torch.stack(crops)[:, None] for crops in zip(*pairs, strict=True))
         rng = seeds.rng(self.seed, "end", step)
@@ -166,7 +169,8 @@ class TrainingRenderer:
         def expectation(line: torch.Tensor) -> torch.Tensor:
             return place.cut(image, line) * light.at(line * (2 / (size - 1)))
 
-        line = torch.arange(size) - (size - 1) / 2  # in the network's pixels, from the middle
+        # In the network's pixels, from the middle.
+        line = torch.arange(size, device=self.device) - (size - 1) / 2
         clean = expectation(line)
         if pixel is None:
             counts = torch.poisson(clean.clamp(min=0) * dose + dark, generator=generator) - dark
@@ -176,7 +180,8 @@ class TrainingRenderer:
         else:
             # One of the network's pixels more on either side, or the outermost would gather the
             # counts of half their area.
-            finer = torch.arange(int(np.ceil((n + 1) / ratio)) + 1) * ratio + (line[0] - 1)
+            number = int(np.ceil((n + 1) / ratio)) + 1
+            finer = torch.arange(number, device=self.device) * ratio + (line[0] - 1)
             expected = expectation(finer) * (dose * ratio**2)
             counts = resampled_counts(expected, dark, ratio, generator)[1:, 1:]
         return counts[:n, :n] / dose, clean[:n, :n]
@@ -202,6 +207,7 @@ class TrainingRenderer:
         camera, pixel = drawn.camera, self.augmentation.camera["pixel_size_nm"]
         key = (camera["mtf_nyquist"], camera["vibration_nm"], drawn.drift_nm)
         if key not in self._blurs:
-            self._blurs = {key: blur(self.optics.grid, self.optics.cell_nm, camera, pixel,
-                                     drift_nm=drawn.drift_nm)}  # fmt: skip
+            transfer = blur(self.optics.grid, self.optics.cell_nm, camera, pixel,
+                            drift_nm=drawn.drift_nm)  # fmt: skip
+            self._blurs = {key: transfer.to(self.device)}
         return self._blurs[key]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from pydantic import TypeAdapter
 
 from lowdose import seeds
@@ -50,8 +51,13 @@ def allowed_images(classes: pd.DataFrame, training_set: Mapping) -> pd.DataFrame
     return classes[keep]
 
 
-def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRenderer:
-    """Build the renderer of a training from its specification and the wave shards."""
+def renderer(
+    spec: Mapping, waves: Sequence[Path], classes: Path, device: torch.device | str = "cpu"
+) -> TrainingRenderer:
+    """Build the renderer of a training from its specification and the wave shards.
+
+    It keeps the waves, and renders, on `device`.
+    """
     training_set, settings = spec["training_set"], spec["training"]
     try:
         table = pd.read_parquet(classes)
@@ -75,7 +81,7 @@ def renderer(spec: Mapping, waves: Sequence[Path], classes: Path) -> TrainingRen
                 "structures.cell_height_nm."
             )
         index[row["model_id"]] = len(spectra)
-        spectra.append(optics.spectrum(wave))
+        spectra.append(optics.spectrum(wave).to(device))
     if missing := set(images["model_id"]) - set(index):
         raise UserError(f"No shard holds the wave of {min(missing)}; give all shards to --waves.")
     pairs = np.column_stack([images["model_id"].map(index), images["c1_nm"]]).astype(float)

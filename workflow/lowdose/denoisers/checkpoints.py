@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -91,7 +90,7 @@ def load(
     network = _network(folder, card)
     _check_answer(folder, network, card)
     info = network_info(name or card["name"], card)
-    bf16 = _has_bf16(chosen_device(device)) if bf16 is None else bf16
+    bf16 = has_bf16(chosen_device(device).type) if bf16 is None else bf16
     own = card.get("own_pixel_size_nm")
     return LearnedDenoiser(
         network, info, own_pixel_size_nm=own, bf16=bf16, device=device, **options
@@ -131,7 +130,3 @@ def _check_answer(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> 
 
 def _pickle() -> str:
     return "a pickle, which can run any program when it is opened and is never loaded"
-
-
-def _has_bf16(device: torch.device) -> bool:
-    return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bf16()

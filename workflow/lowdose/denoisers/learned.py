@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import nn
 
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
-from lowdose.denoisers.tiles import apply, chosen_device
+from lowdose.denoisers.tiles import apply, chosen_device, device_name
 from lowdose.runtime import UserError
 from lowdose.sampling import PIXEL_TOLERANCE, resample_counts
 
@@ -72,7 +72,7 @@ class LearnedDenoiser(Denoiser):
         self._check_pixel_size(pixel_size_nm)
         if not self._told:
             precision = "bfloat16" if self.bf16 else "float32"
-            LOGGER.info("%s runs on %s in %s", self.info.name, _words(self.device), precision)
+            LOGGER.info("%s runs on %s in %s", self.info.name, device_name(self.device), precision)
             self._told = True
         # The stack is a copy of the caller's, which saves room for the result.
         for frame, dose in zip(counts, vacuum, strict=True):
@@ -207,9 +207,3 @@ def _turned(image: torch.Tensor, number: int) -> torch.Tensor:
 def _turned_back(image: torch.Tensor, number: int) -> torch.Tensor:
     image = torch.rot90(image, -(number % 4), (-2, -1))
     return image.flip(-1) if number >= 4 else image
-
-
-def _words(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"CUDA ({torch.cuda.get_device_name(device)})"
-    return f"the CPU ({torch.get_num_threads()} threads)"

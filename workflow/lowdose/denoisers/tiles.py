@@ -106,6 +106,13 @@ def chosen_device(device: str = "auto") -> torch.device:
     return torch.device("cuda" if there and device != "cpu" else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """Return a device in words: "CUDA (name)" or "the CPU (n threads)"."""
+    if device.type == "cuda":
+        return f"CUDA ({torch.cuda.get_device_name(device)})"
+    return f"the CPU ({torch.get_num_threads()} threads)"
+
+
 def tiles(network: nn.Module, length: int, tile_px: int | None = None) -> list[Tile]:
     """Return the tiles along one side of an image.
 

@@ -225,8 +225,9 @@ class WaveOptics:
             If the phase of the lens aliases at a defocus.
         """
         self._move_to(spectrum.device)
-        c1 = torch.as_tensor(c1_nm, dtype=torch.float64, device=spectrum.device)
-        self.sampling.check(c1.detach())
+        c1 = torch.as_tensor(c1_nm, dtype=torch.float64)
+        self.sampling.check(c1.detach())  # where it is: a number is not fetched from a GPU
+        c1 = c1.to(spectrum.device)
         if spectrum.dim() == 2:
             spectrum = spectrum[None]
         total, focal = None, self._foci if optics is None else foci(optics)

@@ -58,10 +58,10 @@ def train(
     Parameters
     ----------
     network : torch.nn.Module
-        Trained in place; on return it holds the averaged weights, in evaluation mode.
+        Trained in place, where it is; on return it holds the averaged weights, in evaluation mode.
     batch : callable
-        Step number -> (input, target), tensors (n, 1, y, x), vacuum = 1.  The target may end
-        before the input does: what lies beyond is not learned.
+        Step number -> (input, target), tensors (n, 1, y, x) on the network's device, vacuum = 1.
+        The target may end before the input does: what lies beyond is not learned.
     settings : mapping
         Section ``training`` of the configuration.
     validate : callable
@@ -103,11 +103,14 @@ def train(
         saved.restore(found[0], network, optimiser, average)
         place = Place(**found[1])
         resumed(place.history)
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(settings["precision"]))
+    device = next(network.parameters()).device.type
+    bf16 = use_bf16(settings["precision"], device)
+    autocast = torch.autocast(device, torch.bfloat16, enabled=bf16)
     forward, compiling = network, contextlib.nullcontext
-    if settings["compile"]:
+    if settings["compile"] in (True, device):
         # The compiled one shares the weights; validations, of other sizes, run uncompiled.
-        forward, compiling = torch.compile(network), named_compilation
+        how = {"mode": "reduce-overhead"} if device == "cuda" else {}
+        forward, compiling = torch.compile(network, **how), named_compilation
     clock = _Clock(place)
     last_save = last_shown = time.monotonic()
     network.train()
@@ -122,13 +125,14 @@ def train(
                     output = forward(noisy.contiguous(memory_format=torch.channels_last))
                 height, width = clean.shape[-2:]
                 loss = loss_of(output[..., :height, :width].float(), clean)
-                value = loss.item()
-                check_finite("loss", value, step, name)
                 network.zero_grad(set_to_none=True)
                 with compiling():
                     loss.backward()
                 norm = nn.utils.clip_grad_norm_(network.parameters(), settings["clip"])
-                check_finite("gradient", norm.item(), step, name)
+                # Both at once: a GPU is waited for once a step.
+                value, length = torch.stack([loss.detach(), norm]).tolist()
+                check_finite("loss", value, step, name)
+                check_finite("gradient", length, step, name)
                 optimiser.step(rate)
             average.update(step)
             place.step += 1
@@ -159,10 +163,10 @@ def train(
     return place.history
 
 
-def use_bf16(precision: str) -> bool:
-    """Say whether to compute in bfloat16: where asked, or where the processor has it."""
+def use_bf16(precision: str, device: str = "cpu") -> bool:
+    """Say whether to compute in bfloat16: where asked, or where the device has it."""
     if precision == "auto":
-        return has_bf16()
+        return has_bf16(device)
     return precision == "bf16"
 
 
