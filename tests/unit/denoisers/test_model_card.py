@@ -19,6 +19,8 @@ FULL = CARD | {
     "contrast_factor": [0.4, 1.2],
     "training_set": {"name": "all", "contrast": "any | all"},
     "training_data_digest": "0e1749a64696",
+    "training": {"steps": 8500, "minutes": None, "batch": 4, "crop_px": 512},
+    "device": "the CPU (2 threads)",
     "seed": 3,
     "licence": "GPL-3.0-or-later",
     "metrics_at_e_per_px": 0.45,
@@ -56,6 +58,7 @@ def test_what_is_known_is_in_the_table():
         "Receptive field": "831 px (5.07 nm)",
         "Effective field": "97 px (90 % of the gradient)",
         "Own pixel size": "6.1 pm",
+        "Trained": "8,500 steps of 4 crops of 512 px on the CPU (2 threads)",
         "Pixel sizes": "4 to 12 pm",
         # 27 and 5400 e/Å² times (0.061 Å)²
         "Dose": "27 to 5400 e/Å² (0.1005 to 20.09 e/px at 6.1 pm)",

@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where waves, frames and the state of the trainings are kept (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--trained", type=Path, default=None, metavar="FOLDER",
+        help="measure and publish FOLDER/NAME, trained elsewhere by this configuration (on a "
+             "GPU, by `lowdose train`), instead of training here",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", type=Path, default=None, metavar="FOLDER",
         help="where the networks are published (default: in the package)",
     )  # fmt: skip
@@ -56,6 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     work = arguments.work
     frames = ["results/frames/test.h5", "results/frames/shifted.h5"]
     weights = [study.made_by(f"{name}.{name}.seed0") for name in names]
+    folders = {name: work / "results" / "networks" / name / name / "seed0" for name in names}
+    if arguments.trained is not None:
+        folders = {name: arguments.trained / name for name in names}
+        for name, folder in folders.items():
+            check_recipe(study, name, folder)
+        weights = []
     work.mkdir(parents=True, exist_ok=True)
     code = subprocess.run(
         [sys.executable, "-m", "lowdose", "run", *weights, *frames, "--directory", str(work),
@@ -66,11 +77,29 @@ def run(arguments: argparse.Namespace) -> int:
     fix_torch(arguments.threads)
     sets = frame_sets(study, work, log)
     magnified = magnified_sets(study, work, log)
-    for name in names:
-        folder = work / "results" / "networks" / name / name / "seed0"
+    for name, folder in folders.items():
         output = (arguments.output or released.ROOT) / name
-        _publish(name, folder, output, sets, magnified, study.config, log)
+        draft = work / "drafts" / name
+        _publish(name, folder, draft, output, sets, magnified, study.config, log)
     return 0
+
+
+def check_recipe(study, name: str, folder: Path) -> None:
+    """Refuse a network that was not trained as the configuration says, or cannot be loaded."""
+    from lowdose.denoisers import checkpoints
+    from lowdose.denoisers.cards import read_card
+    from lowdose.runtime import UserError
+
+    checkpoints.load(folder)
+    card, spec = read_card(folder), study.spec("train", network=name, training_set=name, seed=0)
+    wanted = {"architecture": spec["network"], "training": spec["training"],
+              "training_set": spec["training_set"], "study_seed": spec["study_seed"]}  # fmt: skip
+    for key, value in wanted.items():
+        if card.get(key) != value:
+            raise UserError(
+                f"{folder} was trained with another {key} than {CONFIG.name} gives {name}; train "
+                f"it with `lowdose train --config {CONFIG} --network {name} --training-set {name}`."
+            )
 
 
 def frame_sets(study, work: Path, log) -> dict:
@@ -127,7 +156,9 @@ def freeze(
     )
 
 
-def _publish(name: str, folder: Path, output: Path, sets, magnified, config, log) -> None:
+def _publish(
+    name: str, folder: Path, draft: Path, output: Path, sets, magnified, config, log
+) -> None:
     """Measure a trained network on all sets and write it, with its card, to `output`."""
     import json
     import shutil
@@ -148,8 +179,7 @@ def _publish(name: str, folder: Path, output: Path, sets, magnified, config, log
     from lowdose.sampling import dose_e_per_px
 
     # Measured as it will be loaded, rounded, and published when all is known.
-    draft, card = folder / "draft", read_card(folder)
-    checkpoints.save(draft, checkpoints.load(folder).network, card, half=True)
+    checkpoints.save(draft, checkpoints.load(folder).network, read_card(folder), half=True)
     network = checkpoints.load(draft, name)
     dose, seed = config.frames.reference_dose_e_per_px, config.seed
     draws = config.evaluation.bootstrap_draws

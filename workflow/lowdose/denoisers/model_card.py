@@ -17,7 +17,8 @@ def describe(card: Mapping[str, Any]) -> str:
         From :func:`lowdose.denoisers.cards.read_card`.  Beside what that needs, these are
         shown where they are there: ``parameters``, ``receptive_field_nm``,
         ``effective_field_px``, ``own_pixel_size_nm``, ``contrast_factor`` (low, high),
-        ``training_set`` (its ``name`` and ``contrast``), ``training_data_digest``, ``seed``,
+        ``training_set`` (its ``name`` and ``contrast``), ``training_data_digest``, ``training``
+        (``steps``, ``minutes``, ``batch``, ``crop_px``), ``device``, ``seed``,
         ``licence``, ``limits`` (sentences), and ``metrics``, ``shifts`` and ``conditions``: the
         rows of :func:`lowdose.evaluation.release_metrics.for_card`.
 
@@ -39,6 +40,7 @@ def describe(card: Mapping[str, Any]) -> str:
         ("Contrast factor", _range(card.get("contrast_factor"), "")),
         ("Training set", card.get("training_set", {}).get("name")),
         ("Training data (digest)", card.get("training_data_digest")),
+        ("Trained", _trained(card)),
         ("Seed", _shown(card, "seed", "{}")),
         ("Weights (SHA-256)", card["weights_sha256"]),
         ("Licence", card.get("licence")),
@@ -70,6 +72,15 @@ def _field(card: Mapping[str, Any]) -> str:
 def _dose(doses: list[float], pixel_size_nm: float) -> str:
     shown = _range([dose_e_per_px(d, pixel_size_nm) for d in doses], "e/px")
     return f"{_range(doses, 'e/Å²')} ({shown} at {1000 * pixel_size_nm:.3g} pm)"
+
+
+def _trained(card: Mapping[str, Any]) -> str | None:
+    """How long, and on what: "8,500 steps of 4 crops of 512 px on CUDA (...)"."""
+    if (how := card.get("training")) is None:
+        return None
+    budget = f"{how['steps']:,} steps" if how["minutes"] is None else f"{how['minutes']:g} minutes"
+    place = f" on {card['device']}" if "device" in card else ""
+    return f"{budget} of {how['batch']} crops of {how['crop_px']} px{place}"
 
 
 def _range(ends: list[float] | None, unit: str) -> str | None:
