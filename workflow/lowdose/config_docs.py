@@ -33,8 +33,10 @@ INTRODUCTION = """\
 110 minutes, resumable |
 | `geometry.yaml` | trained on one kind of images, tested on every kind | 50 minutes, resumable |
 | `search.yaml` | the architectures that were tried, in equal time | 45 minutes, resumable |
+| `search-long.yaml` | the same over `release.yaml`, at a quarter of the release networks' \
+training | 3.5 hours, resumable; minutes on a GPU |
 | `release.yaml` | the networks that come with the package, for `./study release` | \
-two hours, resumable |
+3.5 hours, resumable; minutes on a GPU |
 | `au-tio2.yaml` | another system: gold on rutile, by elements and lattice constants alone | \
 seconds (its structures) |
 | `tiny.yaml` | the same job graph on toy sizes, for tests; meaningless results | about a minute |

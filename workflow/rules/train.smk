@@ -28,6 +28,8 @@ rule train:
         spec=study.spec_of("train"),
         code=lambda wildcards: study.code_of("train", *study.modules_of(f"{wildcards.network}.")),
         libraries=study.libraries_of("train"),
+        # {threads} would be fewer on a machine with fewer cores.
+        threads=lambda wildcards: study.config.training_of(wildcards.network).threads,
     shell:
-        "python -m lowdose --threads {threads} train --spec {params.spec:q}"
+        "python -m lowdose --threads {params.threads} train --spec {params.spec:q}"
         " --waves {input.waves:q} --output $(dirname {output.weights:q}) 2>> {log:q}"

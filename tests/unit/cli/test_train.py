@@ -36,7 +36,14 @@ SPEC = {
     "name": "small",
     "network": {"architecture": "unet", "scales": 1, "widths": [4, 4], "convolutions": 1},
     "training": Training(
-        steps=6, batch=2, crop_px=32, pool=2, validate_every=2, save_every_s=1e-3, precision="fp32"
+        steps=6,
+        batch=2,
+        crop_px=32,
+        pool=2,
+        validate_every=2,
+        save_every_s=1e-3,
+        precision="fp32",
+        device="cpu",
     ).model_dump(mode="json"),
     "training_set": {"name": "white", **TrainingSet().model_dump(mode="json")},
     "reference_dose_e_per_px": 0.45,
@@ -78,6 +85,7 @@ def test_it_writes_network_card_history_and_times(folder, capsys):
     assert card["pixel_size_nm"] == [0.019, 0.021]
     assert card["c1_nm"] == [-0.5, 20.5]
     assert card["contrast"] == "white"
+    assert card["device"] == "the CPU (1 thread)"
     assert 1 <= card["effective_field_px"] <= card["receptive_field_px"]
     history, timing = (
         [json.loads(line) for line in (out / f"{name}.jsonl").read_text().splitlines()]

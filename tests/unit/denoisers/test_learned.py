@@ -194,8 +194,9 @@ def test_it_says_once_where_it_runs(caplog):
     with caplog.at_level(logging.INFO, logger="lowdose.denoisers"):
         for _ in range(2):
             denoiser.denoise(np.ones((1, 9, 9)), OWN_NM)
-    threads = torch.get_num_threads()
-    assert caplog.messages == [f"toy runs on the CPU ({threads} threads) in float32"]
+    number = torch.get_num_threads()
+    threads = "1 thread" if number == 1 else f"{number} threads"
+    assert caplog.messages == [f"toy runs on the CPU ({threads}) in float32"]
 
 
 def test_large_frames_can_be_cut():

@@ -49,7 +49,8 @@ def measure(threads: int, quick: bool = False) -> list[Row]:
 
     fix_torch(threads)
     study = Study(config.load([release.CONFIG]))
-    small = config.load([ROOT / "config" / "search.yaml"]).networks["small"].spec
+    search = config.load([release.CONFIG, ROOT / "config" / "search-long.yaml"])
+    small = search.networks["small"].spec
     general, paper = study.config.networks["general"].spec, PaperUNetSpec(architecture="paper-unet")
     repetitions = 1 if quick else 3
     rows: list[Row] = []

@@ -110,7 +110,8 @@ def device_name(device: torch.device) -> str:
     """Return a device in words: "CUDA (name)" or "the CPU (n threads)"."""
     if device.type == "cuda":
         return f"CUDA ({torch.cuda.get_device_name(device)})"
-    return f"the CPU ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return "the CPU (1 thread)" if threads == 1 else f"the CPU ({threads} threads)"
 
 
 def tiles(network: nn.Module, length: int, tile_px: int | None = None) -> list[Tile]:
