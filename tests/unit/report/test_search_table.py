@@ -135,6 +135,18 @@ def test_the_committed_search_tries_each_candidate_once_for_as_long():
     # Nothing is tried twice under two names.
     tried = [(str(found.networks[n].spec), str(found.networks[n].training)) for n in own]
     assert len(set(tried)) == len(tried)
-    # `base` is what is released.
-    release = config.load([ROOT / "config" / "release.yaml"]).networks
-    assert release["general"].spec == release["white"].spec == found.networks["base"].spec
+
+
+def test_the_longer_search_is_of_equal_work_and_led_to_what_is_released():
+    files = [ROOT / "config" / name for name in ("release.yaml", "search-long.yaml")]
+    released, found = config.load(files[:1]).networks, config.load(files)
+    names = [network for network, _, _ in found.trainings()]
+    table = pd.read_csv(ROOT / "results" / "reference" / "search" / "long.csv")
+    assert table["network"].tolist() == names
+    assert table["steps"].tolist() == [found.training_of(name).steps for name in names]
+    work = table["steps"] * table["core_seconds_a_step"]
+    assert work.max() / work.min() < 1.01
+    best = found.networks["separable"].spec.model_copy(update={"gate_ways": "down"})
+    assert released["general"].spec == released["white"].spec == best
+    spec = found.networks["small"].spec
+    assert (spec.block, spec.gate_ways) == (best.block, best.gate_ways)
