@@ -103,3 +103,20 @@ def test_the_sentence_about_the_search():
     long = pd.read_csv(ROOT / "results" / "reference" / "search" / "long.csv")
     assert "separable blocks are ahead" in text
     assert long.loc[long["psnr_db"].idxmax(), "network"] == "separable"
+
+
+def test_the_sentences_about_speed_and_border():
+    path = ROOT / "results" / "reference" / "benchmarks" / "networks.json"
+    rows = {row["name"]: row["value"] for row in json.loads(path.read_text())["rows"]}
+    text = " ".join(README.split())
+    seconds, times = re.search(
+        r"takes ([\d.]+) s on two cores, .* takes (\d+) times", text
+    ).groups()
+    assert float(seconds) == pytest.approx(rows["1024 x 1024 frame by `general`"], abs=0.0051)
+    assert float(times) == pytest.approx(
+        rows["`general` is faster than the paper's in bf16"], abs=0.51
+    )
+    losses = re.search(r"`general` are ([\d.]+) and ([\d.]+) dB worse than inside", text).groups()
+    for name, loss in zip(("white", "general"), losses, strict=True):
+        what = "outer 20 px of crops of 384 px through the particle, loss against their interior"
+        assert float(loss) == pytest.approx(rows[f"{name}: {what}"], abs=0.051)

@@ -20,7 +20,6 @@ LEVEL_DB = 30.9  # of the paper's small-field networks
 LEVEL_MIN = 2.5
 GAIN_DB = 3.5
 VALIDATE_EVERY = 300
-BATCH = 1  # in minutes, more steps gain more than calmer ones
 PAPER_RATE = 1e-3  # config/paper.yaml trains its networks so
 AVERAGE = 0.99  # a hundred steps, a few percent of these short trainings
 
@@ -54,7 +53,7 @@ def equal_time(small: NetworkSpec, study, work: Path, log: Callable[[str], None]
 
     def learned(network: NetworkSpec, minutes: float, every: int, **other):
         settings = spec["training"] | {
-            "minutes": minutes, "batch": BATCH, "average": AVERAGE, "validate_every": every,
+            "minutes": minutes, "average": AVERAGE, "validate_every": every,
             "save_every_s": 60.0 * minutes, **other,
         }  # fmt: skip
         history = trained(network, data.batch, frames, settings, dose, spec["study_seed"])
