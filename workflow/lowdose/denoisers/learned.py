@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import nn
 
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo
@@ -86,6 +85,9 @@ class LearnedDenoiser(Denoiser):
         if own is counts:
             result = self._relative(own)
         else:
+            # Here: importing it is a tenth of the time that most frames wait for a network.
+            from scipy import ndimage
+
             ratio = self.own_pixel_size_nm / pixel_size_nm
             # Pixel i of the frame lies at i / ratio: pixels 0 share their centre.
             result = ndimage.affine_transform(
