@@ -39,8 +39,8 @@ def batch(step, device="cuda", side=128):
     return noisy.to(device), clean.to(device)
 
 
-def trained(path, data=batch, device="cuda", **changed):
-    network = build(SPEC, 3).to(device)
+def trained(path, data=batch, device="cuda", spec=SPEC, **changed):
+    network = build(spec, 3).to(device)
     history = train(network, data, SETTINGS | changed, validate=lambda candidate: {},
                     state_path=path, fingerprint="one")  # fmt: skip
     return {k: v.cpu() for k, v in network.state_dict().items()}, [r["loss"] for r in history]
@@ -73,6 +73,23 @@ def test_it_learns_what_a_processor_learns(tmp_path, kind):
     there = trained(tmp_path / "cuda", **changed)[1]
     here = trained(tmp_path / "cpu", lambda step: batch(step, "cpu"), "cpu", **changed)[1]
     assert there == pytest.approx(here, rel=0.02)
+
+
+OTHERS = {
+    "unet": {"architecture": "unet", "scales": 2, "widths": [8, 8, 8]},
+    "paper-unet": {"architecture": "paper-unet", "scales": 2, "base": 8},
+    "dncnn": {"architecture": "dncnn", "layers": 3, "channels": 8},
+    "durr": {"architecture": "durr"},
+    "attention": SPEC | {"gates": [], "middle": ["attention", "fourier"]},
+    "replicate": SPEC | {"padding": "replicate"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_architecture_learns(tmp_path, name):
+    torch.set_deterministic_debug_mode("warn")  # as `lowdose train` does
+    losses = trained(tmp_path / "state", spec=OTHERS[name])[1]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("side", [128, 160])  # windows end with the image, and beyond it

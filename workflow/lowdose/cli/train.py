@@ -62,6 +62,10 @@ def run(arguments: argparse.Namespace) -> None:
     events = _events(arguments.tensorboard, full_name)
     data_digest = _digest_of_inputs(arguments.waves, arguments.frames)
     device = chosen_device(settings["device"])
+    if device.type == "cuda":
+        # Some layers (not those of the release networks) have no deterministic gradient there;
+        # torch says so in the log, and goes on.
+        torch.set_deterministic_debug_mode("warn")
     # Sums are ordered otherwise on another device, or in another number of threads.
     machine = [torch.__version__, arguments.threads, device.type]
     fingerprint = digest([spec, data_digest, code_digest("lowdose.cli.train"), *machine])
