@@ -120,3 +120,21 @@ def test_the_sentences_about_speed_and_border():
     for name, loss in zip(("white", "general"), losses, strict=True):
         what = "outer 20 px of crops of 384 px through the particle, loss against their interior"
         assert float(loss) == pytest.approx(rows[f"{name}: {what}"], abs=0.051)
+
+
+def test_the_paragraph_about_the_geometry_of_the_training_images():
+    path = ROOT / "results" / "reference" / "geometry" / "tables" / "geometry.csv"
+    table = pd.read_csv(path).pivot_table(
+        index="trained_on", columns="tested_on", values="contrast_psnr_db"
+    )
+    text = " ".join(README.split("## Which images to learn from")[1].split("## ")[0].split())
+    said_db = [float(n) for n in re.findall(r"(\d\.\d) dB", text)]
+    expected = [
+        table.loc["only-white", "white"] - table.loc["only-black", "white"],
+        table.loc["only-black", "black"] - table.loc["only-white", "black"],
+        table.loc["only-untilted", "none"] - table.loc["all", "none"],
+        table.loc["all", "tilted"] - table.loc["only-untilted", "tilted"],
+    ]
+    assert said_db == pytest.approx(expected, abs=0.051)
+    defects = table.loc[:, ["D0", "D1", "Dh", "Ds"]]
+    assert (defects.max(axis=1) - defects.min(axis=1)).max() < 0.1
