@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowdose.denoisers.classical.binning import bin_padded, spread
+from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
 from lowdose.denoisers.classical.purelet import purelet
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class PureLet(Denoiser):
+class PureLet(BinnedDenoiser):
     """Sum b x b pixels, PURE-LET, spread; nothing is stabilised, so no count is too low."""
 
     info = DenoiserInfo(
@@ -21,16 +21,11 @@ class PureLet(Denoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
-            "binning": Parameter(
-                np.nan, np.nan, 4, "choice", "px", "pixels summed along each axis", (1, 2, 3, 4, 6)
-            ),
+            "binning": binning(4),
             "levels": Parameter(2, 6, 5, "integer", "", "halvings of the Haar transform"),
         },
         global_field=True,
     )
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        factor = self.parameters["binning"]
-        sums = bin_padded(counts.astype(np.float64), factor)
-        smooth = purelet(sums, self.parameters["levels"])
-        return np.clip(spread(smooth, factor, counts.shape), 0.0, None)
+    def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
+        return purelet(sums, self.parameters["levels"])

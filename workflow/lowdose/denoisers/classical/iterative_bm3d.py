@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lowdose.denoisers.classical.binning import bin_padded, spread
-from lowdose.denoisers.classical.stabilised_bm3d import denoised_sums
+from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
+from lowdose.denoisers.classical.stabilised_bm3d import of_any_size
 from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
 
 
@@ -62,7 +63,8 @@ class IterativeBM3D(Denoiser):
     def _once(self, mixture: np.ndarray, share: float, binning: int, vacuum: float) -> np.ndarray:
         """Return the estimate from a mixture whose variance is share^2 of its mean."""
         sums = bin_padded(mixture, binning) / share**2
-        vacuum_of_bin = vacuum * (binning / share) ** 2
+        noise = noise_sigma(vacuum * (binning / share) ** 2)
         settings = (self.parameters[key] for key in ("patch", "radius"))
-        expected = share**2 * denoised_sums(sums, vacuum_of_bin, *settings)
+        smooth = of_any_size(anscombe(sums), noise, *settings)
+        expected = share**2 * exact_inverse(smooth)
         return np.clip(spread(expected, binning, mixture.shape), 0.0, None)

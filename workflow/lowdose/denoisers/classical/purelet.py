@@ -33,7 +33,7 @@ ORIENTATIONS = {
 }
 
 
-def purelet(counts: np.ndarray, levels: int = 5) -> np.ndarray:
+def purelet(counts: np.ndarray, levels: int = 5, *, truth: np.ndarray | None = None) -> np.ndarray:
     """Estimate the expectation of an image of Poisson counts; no parameter needs to be known.
 
     Parameters
@@ -42,6 +42,9 @@ def purelet(counts: np.ndarray, levels: int = 5) -> np.ndarray:
         Counts, from 0 up.
     levels : int
         Of the transform, at least 1: structure up to 2^levels pixels is told from noise.
+    truth : array (y, x), optional
+        Expected counts.  The weights are then those of the least true error instead of the
+        least estimated one: the best that this expansion can do, and no denoiser.
 
     Returns
     -------
@@ -61,6 +64,7 @@ def purelet(counts: np.ndarray, levels: int = 5) -> np.ndarray:
     padded = np.pad(np.asarray(counts, dtype=np.float64), margin, mode="symmetric")
     bands = []
     scale = padded
+    true_scale = None if truth is None else np.pad(truth, margin, mode="symmetric")
     for level in range(1, levels + 1):
         half = 2 ** (level - 1)
         parent, details = decompose(scale, half)
@@ -70,8 +74,12 @@ def purelet(counts: np.ndarray, levels: int = 5) -> np.ndarray:
         inside[margin : margin + rows, margin : margin + columns] = True
         if not inside.any():
             break
+        true_details: dict[str, np.ndarray] = {}
+        if true_scale is not None:
+            true_scale, true_details = decompose(true_scale, half)
         bands.append((half, [
-            estimated(details[name], parent, 2 * half, name, inside) for name in ORIENTATIONS
+            estimated(details[name], parent, 2 * half, name, inside, true_details.get(name))
+            for name in ORIENTATIONS
         ]))  # fmt: skip
         scale = parent
     for half, details in reversed(bands):
@@ -122,7 +130,12 @@ def compose(parent: np.ndarray, details: list[np.ndarray], half: int) -> np.ndar
 
 
 def estimated(
-    d: np.ndarray, s: np.ndarray, side: int, orientation: str, inside: np.ndarray
+    d: np.ndarray,
+    s: np.ndarray,
+    side: int,
+    orientation: str,
+    inside: np.ndarray,
+    truth: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the estimate of a band's expectation that has the least estimated risk.
 
@@ -136,21 +149,30 @@ def estimated(
         Key of `ORIENTATIONS`.
     inside : bool array (y, x)
         The blocks that are asked.
+    truth : array (y, x), optional
+        Expectation of `d`, if the true error is to be least instead.
     """
     expansion = Expansion(d, s, side, orientation)
-    a = least_risk(expansion, d, s, inside)
+    a = least_risk(expansion, d, s, inside, truth)
     return sum(w * theta for w, theta in zip(a, expansion.at(d, s), strict=True))
 
 
 def least_risk(
-    expansion: Expansion, d: np.ndarray, s: np.ndarray, inside: np.ndarray
+    expansion: Expansion,
+    d: np.ndarray,
+    s: np.ndarray,
+    inside: np.ndarray,
+    truth: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the weights of the expansion with the least estimated risk."""
+    """Return the weights of the expansion with the least risk: estimated, or true."""
     d, s = d[inside], s[inside]
     theta = _matrix(expansion.at(d, s, inside))
-    lower = _matrix(expansion.at(d - 1, s - 1, inside))
-    upper = _matrix(expansion.at(d + 1, s - 1, inside))
-    target = ((s + d) @ lower - (s - d) @ upper) / 2
+    if truth is None:
+        lower = _matrix(expansion.at(d - 1, s - 1, inside))
+        upper = _matrix(expansion.at(d + 1, s - 1, inside))
+        target = ((s + d) @ lower - (s - d) @ upper) / 2
+    else:
+        target = truth[inside] @ theta
     # Bands without signal give functions that are nearly the same: least norm then.
     size = np.sqrt(np.mean(theta**2, axis=0)) + 1e-12
     gram = (theta / size).T @ (theta / size)

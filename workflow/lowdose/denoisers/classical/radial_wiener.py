@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 from scipy import fft
 
+from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
 from lowdose.denoisers.classical.spectrum import (
     background,
     border_sigma_px,
@@ -15,10 +16,11 @@ from lowdose.denoisers.classical.spectrum import (
     low_pass,
     periodic_and_smooth,
 )
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 CITATION = "Kilaas, J. Microsc. 190, 45 (1998), doi:10.1046/j.1365-2818.1998.3070861.x"
 PARAMETERS = {
+    "binning": binning(1),
     "strength": Parameter(0.3, 8.0, 2.0, "log", "background", "how much of it is taken off"),
     "resolution_nm": Parameter(0.04, 0.4, 0.1, "log", "nm", "period at the low-pass's cut-off"),
     "ring": Parameter(0.2, 4.0, 1.0, "log", "1/nm", "width of the rings of the background"),
@@ -26,12 +28,12 @@ PARAMETERS = {
 ORDER = 4  # of the low-pass
 
 
-class _Radial(Denoiser):
+class _Radial(BinnedDenoiser):
     """Scales each frequency by how far it stands above the mean of its ring."""
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        periodic, smooth = periodic_and_smooth(counts, border_sigma_px(pixel_size_nm))
-        radius = frequency(counts.shape, pixel_size_nm)
+    def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
+        periodic, smooth = periodic_and_smooth(sums, border_sigma_px(pixel_size_nm))
+        radius = frequency(sums.shape, pixel_size_nm)
         spectrum = fft.rfft2(periodic)
         power = np.abs(spectrum) ** 2
         noise = background(power, radius, self.parameters["ring"])
@@ -39,7 +41,7 @@ class _Radial(Denoiser):
         gain = self._gain(self.parameters["strength"] * above)
         gain *= low_pass(radius, 1 / self.parameters["resolution_nm"], ORDER)
         gain[0, 0] = 1
-        return np.clip(fft.irfft2(spectrum * gain, s=counts.shape) + smooth, 0.0, None)
+        return fft.irfft2(spectrum * gain, s=sums.shape) + smooth
 
     @staticmethod
     @abc.abstractmethod

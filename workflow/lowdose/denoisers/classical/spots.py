@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft, ndimage
 
+from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
 from lowdose.denoisers.classical.spectrum import background, border_sigma_px, periodic_and_smooth
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 RING = 1.0  # of the background [1/nm]
 
 
-class FourierSpots(Denoiser):
+class FourierSpots(BinnedDenoiser):
     """Keeps discs about the Bragg spots and about the origin of the spectrum, softly edged.
 
     The spots are found: bins that are the largest nearby and stand far above the median of their
@@ -27,6 +28,7 @@ class FourierSpots(Denoiser):
         pixel_size_nm=(0.001, 0.1),
         dose_e_per_a2=(0.1, 1e6),
         parameters={
+            "binning": binning(1),
             "significance": Parameter(
                 5.0, 100.0, 15.0, "log", "background", "power above which a bin is a spot"
             ),
@@ -36,12 +38,11 @@ class FourierSpots(Denoiser):
         global_field=True,
     )
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        periodic, smooth = periodic_and_smooth(counts, border_sigma_px(pixel_size_nm))
+    def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
+        periodic, smooth = periodic_and_smooth(sums, border_sigma_px(pixel_size_nm))
         spectrum = fft.fft2(periodic)
         gain = self._mask(np.abs(spectrum) ** 2, pixel_size_nm)
-        filtered = fft.ifft2(spectrum * gain).real
-        return np.clip(filtered + smooth, 0.0, None)
+        return fft.ifft2(spectrum * gain).real + smooth
 
     def _mask(self, power: np.ndarray, pixel_size_nm: float) -> np.ndarray:
         """Return the gain of each bin of ``fft2``: 1 at spots and origin, falling off around."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowdose.denoisers.classical.binning import bin_padded, spread
+from lowdose.denoisers.classical.binned import StabilisedDenoiser, binning
 from lowdose.denoisers.classical.bm3d import THRESHOLD, Stage, bm3d
-from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class StabilisedBM3D(Denoiser):
+class StabilisedBM3D(StabilisedDenoiser):
     """Sum b x b pixels, Anscombe, BM3D, exact unbiased inverse, spread.
 
     BM3D is given the exact deviation of the stabilised sums in vacuum, not 1.  Its patches are
@@ -28,9 +27,7 @@ class StabilisedBM3D(Denoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
-            "binning": Parameter(
-                np.nan, np.nan, 6, "choice", "px", "pixels summed along each axis", (2, 3, 4, 6, 8)
-            ),
+            "binning": binning(6, (2, 3, 4, 6, 8)),
             "patch": Parameter(
                 np.nan, np.nan, 16, "choice", "bins", "edge of a patch", (8, 12, 16, 20, 24)
             ),
@@ -42,36 +39,28 @@ class StabilisedBM3D(Denoiser):
         global_field=True,
     )
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        factor, patch = self.parameters["binning"], self.parameters["patch"]
-        sums = bin_padded(counts.astype(np.float64), factor)
-        expected = denoised_sums(
-            sums, vacuum * factor**2, patch, self.parameters["radius"],
-            self.parameters["threshold"],
-        )  # fmt: skip
-        return np.clip(spread(expected, factor, counts.shape), 0.0, None)
+    def _denoise_gaussian(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        settings = (self.parameters[key] for key in ("patch", "radius", "threshold"))
+        return of_any_size(image, sigma, *settings)
 
 
-def denoised_sums(
-    sums: np.ndarray, vacuum: float, patch: int, radius: int, threshold: float = THRESHOLD
+def of_any_size(
+    image: np.ndarray, sigma: float, patch: int, radius: int, threshold: float = THRESHOLD
 ) -> np.ndarray:
-    """Return the expectation of Poisson counts by BM3D of what stabilises their variance.
+    """Return :func:`bm3d` of an image that may be smaller than a patch; both stages alike.
 
     Parameters
     ----------
-    sums : array (y, x)
-        Counts, or what has their mean and variance; of any size.
-    vacuum : float
-        Expected counts of vacuum.
+    image : array (y, x)
+    sigma : float
+        Standard deviation of the noise.
     patch, radius : int
-        Side of a patch and farthest patch compared [bins].
+        Side of a patch and farthest patch compared [pixels of the image].
     threshold : float
         Of the first stage's coefficients, in units of the noise.
     """
-    missing = [(0, max(patch - size, 0)) for size in sums.shape]
+    missing = [(0, max(patch - size, 0)) for size in image.shape]
     stage = Stage(patch, patch // 4, radius, group=32)
-    smooth = bm3d(
-        np.pad(anscombe(sums), missing, mode="symmetric"), noise_sigma(vacuum), stage, stage,
-        threshold=threshold,
-    )  # fmt: skip
-    return exact_inverse(smooth[: sums.shape[0], : sums.shape[1]])
+    padded = np.pad(image, missing, mode="symmetric")
+    smooth = bm3d(padded, sigma, stage, stage, threshold=threshold)
+    return smooth[: image.shape[0], : image.shape[1]]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
-from lowdose.denoisers.classical.binning import bin_padded, spread
-from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.classical.binned import StabilisedDenoiser, binning
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class StabilisedNLM(Denoiser):
+class StabilisedNLM(StabilisedDenoiser):
     """Sum b x b pixels, Anscombe, non-local means, exact unbiased inverse, spread.
 
     The noise variance that non-local means subtracts from its patch distances is the exact one
@@ -27,29 +26,22 @@ class StabilisedNLM(Denoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
+            "binning": binning(4, (2, 3, 4, 6)),
             "strength": Parameter(0.1, 2.0, 0.3, "log", "noise sigma", "cut-off h of the weights"),
             "patch": Parameter(
                 np.nan, np.nan, 21, "choice", "bins", "edge of a patch", (3, 5, 7, 11, 15, 21, 31)
             ),
             "distance": Parameter(3, 20, 12, "integer", "bins", "farthest patch compared"),
-            "binning": Parameter(
-                np.nan, np.nan, 4, "choice", "px", "pixels summed along each axis", (2, 3, 4, 6)
-            ),
         },
         global_field=True,
     )
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        factor = self.parameters["binning"]
-        patch = self.parameters["patch"]
-        sums = bin_padded(counts.astype(np.float64), factor)
-        noise = noise_sigma(vacuum * factor**2)
-        smooth = denoise_nl_means(
-            anscombe(sums),
-            patch_size=patch,
+    def _denoise_gaussian(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        return denoise_nl_means(
+            image,
+            patch_size=self.parameters["patch"],
             patch_distance=self.parameters["distance"],
-            h=self.parameters["strength"] * noise,
-            sigma=noise,
+            h=self.parameters["strength"] * sigma,
+            sigma=sigma,
             fast_mode=True,
-        ).reshape(sums.shape)  # scikit-image drops axes of length one
-        return np.clip(spread(exact_inverse(smooth), factor, counts.shape), 0.0, None)
+        ).reshape(image.shape)  # scikit-image drops axes of length one

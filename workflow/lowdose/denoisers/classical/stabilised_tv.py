@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from skimage.restoration import denoise_tv_chambolle
 
-from lowdose.denoisers.classical.binning import bin_padded, spread
-from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.classical.binned import StabilisedDenoiser, binning
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class StabilisedTV(Denoiser):
+class StabilisedTV(StabilisedDenoiser):
     """Sum b x b pixels, Anscombe, total variation, exact unbiased inverse, spread.
 
     The number of Chambolle's iterations is a parameter, not a tolerance: stopping after about
@@ -28,6 +27,7 @@ class StabilisedTV(Denoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
+            "binning": binning(4),
             "weight": Parameter(0.2, 20.0, 1.5, "log", "noise sigma", "strength of smoothing"),
             "iterations": Parameter(
                 np.nan,
@@ -38,21 +38,14 @@ class StabilisedTV(Denoiser):
                 "Chambolle steps",
                 (5, 7, 10, 15, 20, 40, 100, 400),
             ),
-            "binning": Parameter(
-                np.nan, np.nan, 4, "choice", "px", "pixels summed along each axis", (1, 2, 3, 4, 6)
-            ),
         },
         global_field=True,
     )
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        factor = self.parameters["binning"]
-        sums = bin_padded(counts.astype(np.float64), factor)
-        noise = noise_sigma(vacuum * factor**2)
-        smooth = denoise_tv_chambolle(
-            anscombe(sums),
-            weight=self.parameters["weight"] * noise,
+    def _denoise_gaussian(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        return denoise_tv_chambolle(
+            image,
+            weight=self.parameters["weight"] * sigma,
             eps=0.0,
             max_num_iter=self.parameters["iterations"],
         )
-        return np.clip(spread(exact_inverse(smooth), factor, counts.shape), 0.0, None)

@@ -7,12 +7,11 @@ import warnings
 import numpy as np
 from skimage.restoration import cycle_spin, denoise_wavelet
 
-from lowdose.denoisers.classical.binning import bin_padded, spread
-from lowdose.denoisers.classical.stabilisation import anscombe, exact_inverse, noise_sigma
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.classical.binned import StabilisedDenoiser, binning
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class StabilisedWavelets(Denoiser):
+class StabilisedWavelets(StabilisedDenoiser):
     """Sum b x b pixels, Anscombe, BayesShrink with cycle spinning, exact inverse, spread.
 
     BayesShrink is given the exact deviation of the stabilised sums (scikit-image's default would
@@ -29,6 +28,7 @@ class StabilisedWavelets(Denoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
+            "binning": binning(4),
             "wavelet": Parameter(
                 np.nan, np.nan, "db4", "choice", "", "mother wavelet",
                 ("haar", "db2", "db4", "sym8", "bior2.2", "bior4.4"),
@@ -36,23 +36,18 @@ class StabilisedWavelets(Denoiser):
             "strength": Parameter(0.5, 3.0, 1.0, "log", "", "of the noise that is assumed"),
             "levels": Parameter(2, 6, 5, "integer", "", "of the transform"),
             "shifts": Parameter(1, 4, 3, "integer", "bins", "largest shift of the cycle spinning"),
-            "binning": Parameter(
-                np.nan, np.nan, 4, "choice", "px", "pixels summed along each axis", (1, 2, 3, 4, 6)
-            ),
         },
         global_field=True,
     )  # fmt: skip
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
-        factor = self.parameters["binning"]
-        sums = bin_padded(counts.astype(np.float64), factor)
-        levels = min(self.parameters["levels"], int(np.log2(min(sums.shape))))
+    def _denoise_gaussian(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        levels = min(self.parameters["levels"], int(np.log2(min(image.shape))))
         if levels < 1:  # nothing to transform
-            return np.full(counts.shape, counts.mean())
+            return np.full(image.shape, image.mean())
         settings = {
             "wavelet": self.parameters["wavelet"],
             "wavelet_levels": levels,
-            "sigma": self.parameters["strength"] * noise_sigma(vacuum * factor**2),
+            "sigma": self.parameters["strength"] * sigma,
             "method": "BayesShrink",
             "mode": "soft",
             "rescale_sigma": False,
@@ -60,7 +55,4 @@ class StabilisedWavelets(Denoiser):
         with warnings.catch_warnings():
             # The longest wavelets reach over the frame at the coarsest levels, mirrored.
             warnings.filterwarnings("ignore", "Level value of", UserWarning)
-            smooth = cycle_spin(
-                anscombe(sums), denoise_wavelet, self.parameters["shifts"], func_kw=settings
-            )
-        return np.clip(spread(exact_inverse(smooth), factor, counts.shape), 0.0, None)
+            return cycle_spin(image, denoise_wavelet, self.parameters["shifts"], func_kw=settings)

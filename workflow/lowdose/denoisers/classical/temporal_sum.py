@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class TemporalSum(Denoiser):
+class TemporalSum(BinnedDenoiser):
     """Running mean along time, then a Gaussian; at the ends of the stack, of the frames there are.
 
     What moves or changes within the window is blurred or halved: the frames are as if they had
@@ -23,6 +24,7 @@ class TemporalSum(Denoiser):
         pixel_size_nm=(0.001, 0.1),
         dose_e_per_a2=(0.1, 1e6),
         parameters={
+            "binning": binning(1),
             "frames": Parameter(1, 99, 9, "integer", "", "frames of the window, odd"),
             "sigma_nm": Parameter(0.005, 0.3, 0.05, "log", "nm", "deviation of the Gaussian"),
         },
@@ -39,5 +41,9 @@ class TemporalSum(Denoiser):
         number = np.arange(len(counts))
         first, last = np.maximum(number - half, 0), np.minimum(number + half + 1, len(counts))
         mean = (total[last] - total[first]) / (last - first)[:, None, None]
-        sigma = self.parameters["sigma_nm"] / pixel_size_nm
-        return ndimage.gaussian_filter(mean, (0, sigma, sigma), mode="reflect")
+        return super()._denoise_stack(mean, pixel_size_nm, vacuum)
+
+    def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
+        return ndimage.gaussian_filter(
+            sums, self.parameters["sigma_nm"] / pixel_size_nm, mode="reflect"
+        )

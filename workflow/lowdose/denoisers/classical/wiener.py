@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from lowdose.denoisers.contract import Denoiser, DenoiserInfo, Parameter
+from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
+from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 
-class Wiener(Denoiser):
+class Wiener(BinnedDenoiser):
     """The filter of ``scipy.signal.wiener`` with the noise that counts have.
 
     In a window, with local mean m and variance v, the estimate is
@@ -26,17 +27,16 @@ class Wiener(Denoiser):
         pixel_size_nm=(0.001, 0.1),
         dose_e_per_a2=(0.1, 1e6),
         parameters={
+            "binning": binning(1),
             "window_nm": Parameter(0.03, 1.0, 0.2, "log", "nm", "edge of the square window"),
         },
     )
 
-    def _denoise_frame(self, counts: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
+    def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         # An even window would shift the image by half a pixel.
         window = 2 * round(self.parameters["window_nm"] / pixel_size_nm / 2 - 0.5) + 1
         window = max(window, 3)
-        counts = counts.astype(np.float64)
-        mean = ndimage.uniform_filter(counts, window, mode="reflect")
-        variance = ndimage.uniform_filter(counts**2, window, mode="reflect") - mean**2
+        mean = ndimage.uniform_filter(sums, window, mode="reflect")
+        variance = ndimage.uniform_filter(sums**2, window, mode="reflect") - mean**2
         gain = 1.0 - np.divide(mean, variance, out=np.ones_like(mean), where=variance > mean)
-        # The running sums of uniform_filter can leave -1e-17 where there are no counts.
-        return np.clip(mean + gain * (counts - mean), 0.0, None)
+        return mean + gain * (sums - mean)
