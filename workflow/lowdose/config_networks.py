@@ -227,11 +227,33 @@ class ResUNetSpec(_Architecture):
         return None
 
 
-NetworkSpec = DnCNNSpec | DurrSpec | PaperUNetSpec | UNetSpec | ResUNetSpec
+class BlindSpotSpec(_Architecture):
+    """U-Net with a structural blind spot, which learns from noisy frames alone (loss `counts`)."""
+
+    deepened_by: ClassVar[str] = "scales"
+    architecture: Literal["blind-spot"]
+    scales: int = Field(2, ge=0, le=6, description="number of 2 x 2 poolings")
+    width: Width = Field(24, description="channels of each level and half-plane")
+    # A cell of a stem would have to be blind as a whole: sum pixels by `own_pixel_size_nm` instead.
+    stem: ClassVar[int] = 1
+
+    @property
+    def halvings(self) -> int:
+        return self.scales
+
+    def widening(self) -> list[int]:
+        # Two rows a convolution, on one side of each half-plane; a row where one is pooled, and
+        # behind the last one.
+        levels = [16 + 2] * self.scales + [8]
+        return [levels[0] + 2, *levels[1:]]
+
+
+NetworkSpec = DnCNNSpec | DurrSpec | PaperUNetSpec | UNetSpec | ResUNetSpec | BlindSpotSpec
 
 # Architecture -> module and class.  Named, not imported: a network's training depends on its own
 # architecture, and adding one here retrains nothing.
 ARCHITECTURES = {
+    "blind-spot": ("lowdose.denoisers.networks.blind_spot", "BlindSpot"),
     "dncnn": ("lowdose.denoisers.networks.dncnn", "DnCNN"),
     "durr": ("lowdose.denoisers.networks.durr", "Durr"),
     "paper-unet": ("lowdose.denoisers.networks.paper_unet", "PaperUNet"),

@@ -115,8 +115,10 @@ class Training(Strict):
         description="train for this long instead of `steps` [minutes]; a stopped training then "
         "continues, but not bit-identically",
     )
-    loss: Literal["mse", "poisson"] = Field(
-        "mse", description="squared error of the expectation, or its Poisson deviance"
+    loss: Literal["mse", "poisson", "counts"] = Field(
+        "mse",
+        description="squared error of the expectation, its Poisson deviance, or the likelihood of "
+        "the noisy counts themselves (architecture blind-spot)",
     )
     optimiser: Literal["adamw", "muon"] = Field(
         "adamw", description="AdamW, or Muon for the convolutions: slower but fewer steps"

@@ -24,6 +24,7 @@ SMALL = [
     {"architecture": "paper-unet", "scales": 3, "base": 2, "stem": 2},
     {"architecture": "unet", "scales": 0, "widths": [4], "convolutions": 1, "stem": 4},
     {"architecture": "unet", "scales": 2, "widths": [4, 5, 6], "convolutions": 2, "stem": 2},
+    {"architecture": "blind-spot", "scales": 2, "width": 3},
     RESIDUAL,
     {**RESIDUAL, "block": "bottleneck", "middle": ["attention"], "padding": "zeros"},
     {**RESIDUAL, "block": "convnext", "middle": ["fourier", "plain"], "stem": 6},
@@ -31,7 +32,7 @@ SMALL = [
     {**RESIDUAL, "gates": [1, 1], "gate_window": 6, "gate_channels": 3, "gate_ways": "up"},
     {**RESIDUAL, "gates": [1, 1], "gate_window": 6, "gate_channels": 3, "gate_mask": True},
 ]
-STRIDE = [1, 2, 8, 16, 4, 8, 4, 4, 12, 4, 4, 4]
+STRIDE = [1, 2, 8, 16, 4, 8, 4, 4, 4, 12, 4, 4, 4]
 FREE = [{**spec, "bias_free": True} for spec in SMALL[:6]]
 
 

@@ -40,6 +40,7 @@ RESIDUAL = [
         (1, 2, 3), (1, 2, 4, 6, 8), ("plain", "bottleneck", "convnext", "separable"))
     if n < 3 or stem < 6
 ]  # fmt: skip
+BLIND = [{"architecture": "blind-spot", "scales": s, "width": 2} for s in (0, 1, 2, 3)]
 # Their windows lie on a grid; what the widest case of each adds is a bound.
 GATED = [
     {"architecture": "resunet", "widths": [2, 2], "encoder_blocks": [1, 1], "decoder_blocks": [1],
@@ -68,7 +69,7 @@ def thin(spec):
     return spec.model_copy(update={"widths": [1] * (spec.scales + 1)})
 
 
-@pytest.mark.parametrize("spec", DNCNN + UNET + PAPER + OTHERS + RESIDUAL, ids=name_of)
+@pytest.mark.parametrize("spec", DNCNN + UNET + PAPER + OTHERS + RESIDUAL + BLIND, ids=name_of)
 def test_computed_is_measured(spec):
     network = build(spec, seed=0)
     assert measured(network) == computed(network)

@@ -316,6 +316,22 @@ def test_the_loss_is_that_of_the_settings(tmp_path):
     assert losses == pytest.approx({"mse": 1.0, "poisson": 1 - math.log(2)})
 
 
+def test_a_loss_of_counts_never_looks_at_the_truth(tmp_path):
+    def other_truth(step, truth):
+        noisy, clean = batch(step)
+        return noisy.abs() + 0.1, torch.full_like(clean, truth)
+
+    one, other = (
+        run(
+            tmp_path / f"{t}",
+            data=lambda s, t=t: other_truth(s, t),
+            settings=SETTINGS | {"loss": "counts"},
+        )
+        for t in (0.5, 3.0)
+    )
+    assert equal(one[0], other[0])
+
+
 def test_what_lies_beyond_the_target_is_not_learned(tmp_path):
     def shorter(step, beyond):
         noisy, clean = batch(step)

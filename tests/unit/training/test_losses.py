@@ -8,7 +8,7 @@ import torch
 from scipy.stats import entropy
 from scipy.stats import poisson as law
 
-from lowdose.training.losses import FLOOR, LOSSES, poisson
+from lowdose.training.losses import FLOOR, LOSSES, counts_likelihood, poisson
 
 
 def image(*values):
@@ -90,3 +90,19 @@ def test_an_expectation_of_zero_is_no_trap():
 
 def test_the_squared_error_is_a_mean():
     assert LOSSES["mse"](image(1.0, 4.0), image(0.0, 2.0)).item() == pytest.approx(2.5)
+
+
+def test_the_likelihood_of_counts_is_least_at_their_mean():
+    rng = np.random.default_rng(1)
+    counts = torch.from_numpy(rng.poisson(0.7, 40_000).astype(float))
+    at = [counts_likelihood(torch.full_like(counts, r), counts).item() for r in (0.65, 0.7, 0.75)]
+    assert at[1] < min(at[0], at[2])
+    # As the law says, up to the terms that do not depend on the estimate.
+    difference = law.logpmf(counts.numpy(), 0.7).mean() - law.logpmf(counts.numpy(), 0.65).mean()
+    assert at[0] - at[1] == pytest.approx(difference, rel=1e-9)
+
+
+def test_the_likelihood_of_counts_has_a_finite_gradient_at_no_counts():
+    output = image(0.0, 0.5, 2.0).requires_grad_()
+    counts_likelihood(output, image(0.0, 0.0, 0.0)).backward()
+    assert torch.isfinite(output.grad).all()

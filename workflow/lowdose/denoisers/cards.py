@@ -23,6 +23,12 @@ ORIENTATIONS = Parameter(
 )
 
 
+_SUPERVISED = "Vincent et al. 2021, Microsc. Microanal. 27, 1431 (supervised by simulation)"
+_CITATIONS = {
+    "blind-spot": "Laine et al. 2019, arXiv:1901.10277; Krull et al. 2020, Front. Comput. Sci. 2, 5"
+}
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Return the card of a checkpoint.
 
@@ -78,7 +84,7 @@ def network_info(name: str, card: Mapping[str, Any]) -> DenoiserInfo:
     return DenoiserInfo(
         name=name,
         title=f"{card['name']} ({'whole frame' if field is None else f'{field} px'})",
-        citation="Vincent et al. 2021, Microsc. Microanal. 27, 1431 (supervised by simulation)",
+        citation=_CITATIONS.get(card.get("architecture", {}).get("architecture"), _SUPERVISED),
         licence=card.get("licence", "GPL-3.0-or-later"),
         pixel_size_nm=tuple(card["pixel_size_nm"]),
         dose_e_per_a2=tuple(card["dose_e_per_a2"]),

@@ -16,7 +16,7 @@ from lowdose.training import state as saved
 from lowdose.training.averaging import AveragedWeights
 from lowdose.training.failures import check_finite, named_compilation, named_out_of_memory
 from lowdose.training.interruption import Interruption
-from lowdose.training.losses import LOSSES
+from lowdose.training.losses import LOSSES, OF_COUNTS
 from lowdose.training.optimiser import Optimiser
 from lowdose.training.schedule import Budget, learning_rate
 
@@ -95,7 +95,7 @@ def train(
     """
     name = state_path.parent.name
     budget = Budget(settings["steps"], settings["minutes"])
-    loss_of = LOSSES[settings["loss"]]
+    loss_of, blind = LOSSES[settings["loss"]], settings["loss"] in OF_COUNTS
     optimiser = Optimiser(network, settings)
     average = AveragedWeights(network, settings["average"])
     place = Place()
@@ -124,7 +124,8 @@ def train(
                 with autocast, compiling():
                     output = forward(noisy.contiguous(memory_format=torch.channels_last))
                 height, width = clean.shape[-2:]
-                loss = loss_of(output[..., :height, :width].float(), clean)
+                target = noisy[..., :height, :width] if blind else clean
+                loss = loss_of(output[..., :height, :width].float(), target)
                 network.zero_grad(set_to_none=True)
                 with compiling():
                     loss.backward()

@@ -43,4 +43,31 @@ def poisson(output: torch.Tensor, expectation: torch.Tensor) -> torch.Tensor:
     return (r - c + torch.xlogy(c, c / r) + (1 - c / FLOOR) * below).mean()
 
 
-LOSSES: dict[str, Loss] = {"mse": functional.mse_loss, "poisson": poisson}
+def counts_likelihood(output: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Return the negative Poisson log-likelihood of counts, per electron of the vacuum's dose.
+
+    Mean over pixels of ``r - n ln r``, without the terms that do not depend on the estimate; the
+    expectation over the noise is least where r is the clean expectation.  It teaches a network
+    that does not see the pixel itself (Krull et al. 2020); any other learns to repeat the counts.
+
+    Parameters
+    ----------
+    output : tensor
+        Estimate r, vacuum = 1; values below `FLOOR` count as `FLOOR`.
+    counts : tensor, same shape
+        Counts n over the dose.
+
+    Returns
+    -------
+    tensor, scalar
+    """
+    r = output.clamp(min=FLOOR)
+    return (r - counts * r.log()).mean()
+
+
+LOSSES: dict[str, Loss] = {
+    "mse": functional.mse_loss,
+    "poisson": poisson,
+    "counts": counts_likelihood,
+}
+OF_COUNTS = frozenset({"counts"})  # losses that compare with the noisy counts, not with the truth

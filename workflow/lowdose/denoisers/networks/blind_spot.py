@@ -10,6 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lowdose.config_networks import BlindSpotSpec
+from lowdose.denoisers.networks.layers import Interval, Rectifier, precise
+
+# Of relative counts, in what a network is usually given: eleven counts a pixel, that is, the
+# camera's pixels summed 5 x 5 at 0.45 electrons.  Its layers get unit deviation.
+DEVIATION = 0.3
+
 
 class Upward(nn.Module):
     """A 3 x 3 convolution and a rectifier that see the pixel's row and the two rows above."""
@@ -17,10 +24,11 @@ class Upward(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3)
+        self.rectifier = Rectifier()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         seen = functional.pad(x, (1, 1, 2, 0))
-        return functional.leaky_relu(self.convolution(seen), 0.1)
+        return self.rectifier(self.convolution(seen))
 
 
 class HalfPlane(nn.Module):
@@ -58,43 +66,67 @@ class HalfPlane(nn.Module):
             x = layers(torch.cat([x, skips.pop()], dim=1))
         return _moved(x)
 
+    def seen(self, span: Interval) -> Interval:
+        """Return the rows of the input that rows of the output depend on."""
+        row = span[0] - 1
+        # Farthest by way of the lowest level: two convolutions of two rows on either way.
+        for _ in self.up:
+            row = (row - 4) // 2
+        row -= 4
+        for _ in self.up:
+            row = 2 * row - 1 - 4
+        return row, span[1] - 1
+
 
 class BlindSpot(nn.Module):
-    """Maps (n, 1, y, x) to (n, outputs, y, x) without looking at the pixel itself.
+    """Maps relative counts to the relative expectation without looking at the pixel itself.
+
+    Trained with the Poisson likelihood of the counts that it does not see (loss ``counts``) it
+    learns their expectation from noisy frames alone.  What leaves it is the exponential of what
+    its layers say, so that it is positive, and the likelihood convex in that.
 
     Parameters
     ----------
-    outputs : int
-        Numbers a pixel.
-    width : int
-        Channels.
-    scales : int
-        2 x 2 poolings.
+    spec : BlindSpotSpec
+        Width and scales.
     """
 
-    def __init__(self, outputs: int = 2, width: int = 24, scales: int = 3) -> None:
+    def __init__(self, spec: BlindSpotSpec) -> None:
         super().__init__()
-        self.stride = 2**scales
-        self.above = HalfPlane(width, scales)
+        self.spec = spec
+        width = spec.width
+        self.above = HalfPlane(width, spec.scales)
         self.join = nn.Sequential(
-            nn.Conv2d(4 * width, 2 * width, 1), nn.LeakyReLU(0.1),
-            nn.Conv2d(2 * width, width, 1), nn.LeakyReLU(0.1),
-            nn.Conv2d(width, outputs, 1),
+            nn.Conv2d(4 * width, 2 * width, 1), Rectifier(),
+            nn.Conv2d(2 * width, width, 1), Rectifier(),
+            nn.Conv2d(width, 1, 1),
         )  # fmt: skip
-        nn.init.zeros_(self.join[-1].weight)
-        nn.init.zeros_(self.join[-1].bias)
+
+    @property
+    def stride(self) -> int:
+        """Side lengths of an input must be multiples of this [pixels]."""
+        return self.spec.stride
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map relative counts (n, 1, y, x) of any size to the expectation of the same shape."""
         height, width = x.shape[-2:]
-        # Zeros beyond the border: a mirrored copy of the pixel would be a look at it.  Square, so
-        # that all rotations go through the layers at once.
-        side = max(height, width) + -max(height, width) % self.stride
-        x = functional.pad(x, (0, side - width, 0, side - height))
-        turned = torch.cat([torch.rot90(x, turns, (2, 3)) for turns in range(4)])
-        parts = self.above(turned.contiguous(memory_format=torch.channels_last)).chunk(4)
-        parts = [torch.rot90(part, -turns, (2, 3)) for turns, part in enumerate(parts)]
+        # Zeros, which are vacuum, beyond the border: a mirrored copy of the pixel would be a look
+        # at it.
+        x = (x - 1) / DEVIATION
+        x = functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
+        parts = []
+        for turns in (0, 1):  # upright and on its side, each with what is opposite to it
+            turned = torch.cat([torch.rot90(x, turns + half, (2, 3)) for half in (0, 2)])
+            seen = self.above(turned.contiguous(memory_format=torch.channels_last)).chunk(2)
+            parts += [torch.rot90(s, -turns - h, (2, 3)) for s, h in zip(seen, (0, 2), strict=True)]
         joined = torch.cat(parts, dim=1)[..., :height, :width]
-        return self.join(joined.contiguous(memory_format=torch.channels_last))
+        return precise(self.join(joined.contiguous(memory_format=torch.channels_last))).exp()
+
+    def seen(self, span: Interval) -> Interval:
+        """Return the span of input pixels that a span of output pixels depends on."""
+        # The half-plane below is that above, upside down.
+        highest = self.above.seen((-1 - span[1], -1 - span[0]))
+        return self.above.seen(span)[0], -1 - highest[0]
 
 
 def _moved(x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Denoisers that learn from the noisy frames themselves."""
