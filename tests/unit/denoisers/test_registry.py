@@ -22,7 +22,7 @@ def test_unknown_name_gets_a_suggestion_and_the_list():
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("gaussian", {"sigma": 1}, "no parameter 'sigma'; it has: sigma_nm"),
+        ("gaussian", {"sigma": 1}, "no parameter 'sigma'; it has: binning, sigma_nm"),
         ("raw", {"sigma": 1}, "it has: none"),
         ("gaussian", {"sigma_nm": 8}, r"sigma_nm=8 .* a number from 0\.01 to 0\.3 nm"),
         ("gaussian", {"sigma_nm": "8"}, "sigma_nm='8'"),

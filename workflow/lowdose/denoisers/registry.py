@@ -32,7 +32,13 @@ _KINDS = {
     "bm3d": ("lowdose.denoisers.classical.stabilised_bm3d", "StabilisedBM3D"),
     "bm3d-iterative": ("lowdose.denoisers.classical.iterative_bm3d", "IterativeBM3D"),
     "purelet": ("lowdose.denoisers.classical.binned_purelet", "PureLet"),
+    "bm3d-package": ("lowdose.denoisers.classical.bm3d_package", "PackageBM3D"),
+    "topaz": ("lowdose.denoisers.external.topaz", "Topaz"),
+    "blind-spot": ("lowdose.denoisers.unsupervised.blind_spot", "BlindSpotFrame"),
+    "blind-spot-stopped": ("lowdose.denoisers.unsupervised.blind_spot", "BlindSpotStopped"),
 }
+# Those that need what envs/requirements.lock does not hold -> the distribution that they need.
+OPTIONAL = {"bm3d-package": "bm3d", "topaz": "topaz-em"}
 # Those whose result for a frame depends on the others; known without loading them.
 TEMPORAL = frozenset({"temporal-sum"})
 
@@ -40,6 +46,14 @@ TEMPORAL = frozenset({"temporal-sum"})
 def names() -> tuple[str, ...]:
     """Return the names of all denoisers, in the order of tables."""
     return (*_KINDS, *released.names())
+
+
+def missing(name: str) -> str | None:
+    """Say what an optional denoiser needs that is not installed here; None if nothing is missing.
+
+    Cheap: neither the other package nor torch is loaded.
+    """
+    return kind(name).missing() if name in OPTIONAL else None
 
 
 def shipped() -> list[str]:
@@ -101,7 +115,8 @@ def create(name: str, **parameters: Any) -> Denoiser:
     Raises
     ------
     UserError
-        If the name or a parameter is unknown, or a value out of range.
+        If the name or a parameter is unknown, a value out of range, or what an optional
+        denoiser needs not installed.
     """
     module_of(name)
     if name not in _KINDS:
