@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 PACKAGE = str(Path(workflow.current_basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 
+from lowdose import contest
 from lowdose.cli import refuse
 from lowdose.denoisers import released
 from lowdose.runtime import UserError
@@ -36,11 +37,14 @@ wildcard_constraints:
     network="|".join(study.config.networks),
     training_set="|".join(study.config.training_sets),
     seed=r"\d+",
-    baseline="|".join(study.config.baselines),
+    baseline="|".join(study.tuned()),
+    contender="|".join(
+        [*contest.methods(study.config), *contest.networks(study.config)] or ["none"]
+    ).replace(".", r"\."),
     denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
 
 
-STAGES = "structures simulate frames train baselines evaluate figures sweeps dataset world search"
+STAGES = "structures simulate frames train baselines evaluate figures sweeps methods dataset world search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"
@@ -55,4 +59,5 @@ rule all:
         "results/tables/index.csv",
         "results/tables/results.html",
         expand("results/figures/{figure}.png", figure=FIGURES),
+        METHODS,
         WORLD,

@@ -74,6 +74,19 @@ WRONG = {
         "networks.wide: 6 scales with stem 4 need crops that are a multiple of 256 px and at "
         "least 1024 px, but training.crop_px is 256; use 1024 or fewer scales",
     ),
+    "blind loss": (
+        {"networks": {"wide": {"training": {"loss": "counts"}}}},
+        "networks.wide: architecture unet learns with loss mse or poisson, not counts",
+    ),
+    "compared network": (
+        {"comparison": {"networks": ["wide.white.seed4"]}},
+        "comparison.networks names 'wide.white.seed4', which sweep does not train (it trains "
+        "narrow.white.seed0, medium.white.seed0, wide.white.seed0)",
+    ),
+    "compared doses": (
+        {"comparison": {"methods": {"tv": {}}, "doses_e_per_px": [1.0]}},
+        "comparison.doses_e_per_px must contain frames.reference_dose_e_per_px, 0.45",
+    ),
     "widths": (
         {"networks": {"wide": {"spec": {"scales": 3}}}},
         "networks.wide: 3 scales need 4 widths, but widths has 5",
@@ -81,7 +94,7 @@ WRONG = {
     "architecture": (
         {"networks": {"a": {"spec": {"architecture": "transformer"}}}},
         "at networks.a.spec.architecture (it is 'transformer'): choose from 'dncnn', 'durr', "
-        "'paper-unet', 'unet', 'resunet'",
+        "'paper-unet', 'unet', 'resunet', 'blind-spot'",
     ),
     "steps": (
         {"networks": {"wide": {"training": {"steps": 0}}}},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lowdose import config
+from lowdose import config, contest
 from lowdose.provenance import canonical_json, modules_of
 from lowdose.runtime import UserError
 from lowdose.stages import ENVIRONMENT, Study, spec_from, study_of
@@ -30,9 +30,11 @@ def every_spec(one):
         ("train", f"{n}.{t}.seed{k}"): one.spec("train", network=n, training_set=t, seed=k)
         for n, t, k in config_.trainings()
     }
-    specs |= {("tune", b): one.spec("tune", baseline=b) for b in config_.baselines}
+    specs |= {("tune", b): one.spec("tune", baseline=b) for b in one.tuned()}
     specs |= {("evaluate", d): one.spec("evaluate", denoiser=d) for d in one.denoisers()}
+    specs |= {("contest", d): one.spec("contest", contender=d) for d in contest.contenders(config_)}
     specs |= {(s, ""): one.spec(s) for s in ("summarise", "columns", "mechanism", *WORLD)}
+    specs[("methods", "")] = one.spec("methods")
     specs[("compare", "")] = one.spec("compare", table="field")
     return specs | {("figure", "dose"): one.spec("figure", figure="dose")}
 
@@ -63,9 +65,18 @@ def test_specifications_are_json_of_builtin_types():
         ({"shifted": {"drift_nm": 0.05}}, {"shifted"}),
         ({"training": {"batch": 3}}, {"train"}),
         ({"training_sets": {"white": {"rotation_deg": 3}}}, {"train", "dataset"}),
-        ({"tuning_trials": 5}, {"tune"}),
-        ({"evaluation": {"sigma_nm": 0.05}}, {"evaluate", "summarise", "columns"}),
-        ({"evaluation": {"bootstrap_draws": 300}}, {"summarise", "compare"}),
+        ({"tuning_trials": 5}, {"tune", "methods"}),
+        ({"comparison": {"doses_e_per_px": [10, 2.0]}}, {"contest", "methods"}),
+        # Tuned for the surface, and more contenders.
+        (
+            {"comparison": {"methods": {"tv": {}}, "doses_e_per_px": [10]}},
+            {"tune", "contest", "methods"},
+        ),
+        (
+            {"evaluation": {"sigma_nm": 0.05}},
+            {"evaluate", "summarise", "columns", "contest", "methods"},
+        ),
+        ({"evaluation": {"bootstrap_draws": 300}}, {"summarise", "compare", "methods"}),
         ({"frames": {"realisations": 3}}, {"frames", "dataset", "evaluate", "summarise", "figure"}),
     ],
     ids=str,
@@ -95,6 +106,8 @@ def test_a_further_network_adds_its_jobs_and_the_summaries():
     assert jobs == {
         ("train", "slim.white.seed0"),
         ("evaluate", "slim.white.seed0"),
+        ("contest", "slim.white.seed0"),
+        ("methods", ""),
         ("summarise", ""),
         ("mechanism", ""),
         ("figure", "dose"),

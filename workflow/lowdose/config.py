@@ -117,6 +117,25 @@ class Evaluation(Strict):
     )
 
 
+class Comparison(Strict):
+    """Every method on the same few frames, those included that are slow."""
+
+    methods: dict[Name, dict[str, float | int | str]] = Field(
+        {},
+        description="denoisers of the registry that are tuned and compared there, each with "
+        "parameters that are not tuned; those of `baselines` join them",
+    )
+    networks: list[str] | None = Field(
+        None,
+        description="trainings that join them, as NETWORK.TRAINING_SET.seedK (default: the first "
+        "of each network); `shipped` join always",
+    )
+    doses_e_per_px: list[Positive] = Field(
+        [0.1, 0.45, 1.0, 5.0, 20.0], min_length=1, description="doses [e/pixel in vacuum]"
+    )
+    realisations: int = Field(1, ge=1, description="noise realisations at each dose")
+
+
 class Config(Strict):
     """The study."""
 
@@ -138,7 +157,12 @@ class Config(Strict):
     shipped: list[Name] = Field(
         [], description="networks that come with the package, evaluated beside the others"
     )
-    tuning_trials: int = Field(12, ge=1, description="trials of a baseline's tuning")
+    comparison: Comparison = Comparison()
+    tuning_trials: int = Field(12, ge=1, description="trials of a method's tuning")
+    tuning_one_per_shape: bool = Field(
+        False,
+        description="tune on one validation frame of each base shape, instead of on all of them",
+    )
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
@@ -179,8 +203,32 @@ class Config(Strict):
 
                 raise UserError(sentence(error, Training, f"networks.{name}.training")) from None
             problem = crop_problem(network.spec, training.crop_px)
+            blind = network.spec.architecture == "blind-spot"
+            if blind is not (training.loss == "counts"):
+                problem = problem or (
+                    f"architecture {network.spec.architecture} learns with loss "
+                    f"{'counts' if blind else 'mse or poisson'}, not {training.loss}: the loss "
+                    "counts is for blind-spot alone, which learns with no other"
+                )
             if problem and name in trained:
                 raise ValueError(f"networks.{name}: {problem}")
+        return self
+
+    @model_validator(mode="after")
+    def _comparison_exists(self) -> Config:
+        trained = [f"{n}.{t}.seed{k}" for n, t, k in self.trainings()]
+        for name in self.comparison.networks or []:
+            if name not in trained:
+                raise ValueError(
+                    f"comparison.networks names {name!r}, which sweep does not train (it trains "
+                    f"{', '.join(trained)})"
+                )
+        reference = self.frames.reference_dose_e_per_px
+        if self.comparison.methods and reference not in self.comparison.doses_e_per_px:
+            raise ValueError(
+                "comparison.doses_e_per_px must contain frames.reference_dose_e_per_px, "
+                f"{reference:g}, at which methods are tuned"
+            )
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lowdose import config as configuration
-from lowdose import environments, sweeps
+from lowdose import contest, environments, sweeps
 from lowdose.config_networks import ARCHITECTURES, field_estimate
 from lowdose.denoisers import registry, released
 from lowdose.provenance import canonical_json, code_digest
@@ -30,13 +30,14 @@ ENVIRONMENT = {
     "train": "train",
     "tune": "baselines",
     "evaluate": "evaluate",
+    "contest": "evaluate",
+    "methods": "evaluate",
     "summarise": "evaluate",
     "columns": "evaluate",
     "mechanism": "train",
     "compare": "evaluate",
     "figure": "figures",
 }
-REFERENCES = ("clean", "constant", "raw")
 BUDGET = ("steps", "minutes")  # of a training: the second replaces the first where it is set
 # Table and figure -> the trainings that it compares.
 SWEEPS = {
@@ -55,18 +56,7 @@ class Study:
     """
 
     def __init__(self, config: configuration.Config) -> None:
-        for name in config.baselines:
-            registry.module_of(name)  # names the nearest one if there is none
-            if name in released.names():
-                raise UserError(
-                    f"baselines names {name}, a network that comes with the package and has "
-                    "nothing to tune; name it under `shipped`."
-                )
-            if name in registry.TEMPORAL:
-                raise UserError(
-                    f"baselines names {name}, which works along time, but the study's frames are "
-                    "single ones; leave it out."
-                )
+        contest.check(config)
         for name in config.shipped:
             released.folder(name)
         self.config = config
@@ -91,11 +81,15 @@ class Study:
 
     def denoisers(self) -> list[str]:
         """Everything that is evaluated, in the order of the tables."""
-        return [*REFERENCES, *self.config.baselines, *self.config.shipped, *self.networks()]
+        return [*contest.REFERENCES, *self.config.baselines, *self.config.shipped, *self.networks()]
 
     def ready(self) -> list[str]:
         """Denoisers that can be evaluated at once: neither tuned nor trained by the study."""
-        return [*REFERENCES, *self.config.shipped]
+        return [*contest.REFERENCES, *self.config.shipped]
+
+    def tuned(self) -> list[str]:
+        """Everything that is tuned: baselines, and methods of the comparison."""
+        return list(dict.fromkeys([*self.config.baselines, *contest.methods(self.config)]))
 
     def widest(self) -> str:
         """The trained network with the largest receptive field, first seed."""
@@ -219,10 +213,15 @@ class Study:
         return {
             "baseline": baseline,
             "trials": self.config.tuning_trials,
-            "fixed": self.values["baselines"][baseline],
+            "one_per_shape": self.config.tuning_one_per_shape,
+            "fixed": (self.values["comparison"]["methods"] | self.values["baselines"])[baseline],
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
+            **contest.of_tuning(self.config, baseline),
         }
+
+    def _detection(self) -> dict:
+        return contest.detection(self.config)
 
     def _doses(self) -> dict:
         frames = self.config.frames
@@ -235,13 +234,18 @@ class Study:
 
     def _evaluate(self, denoisers: list[str] | None = None, denoiser: str = "") -> dict:
         denoisers = denoisers or [denoiser]
-        evaluation = dict(self.values["evaluation"])
         return {
             "denoisers": denoisers,
-            "evaluation": {k: evaluation[k] for k in ("sigma_nm", "gate_nm")},
+            "evaluation": self._detection(),
             **self._doses(),
             "seed": self.config.seed,
         }
+
+    def _contest(self, contenders: list[str] | None = None, contender: str = "") -> dict:
+        return contest.spec(self.config, contenders or [contender])
+
+    def _methods(self) -> dict:
+        return contest.table_spec(self.config)
 
     def _summarise(self) -> dict:
         return {
@@ -304,6 +308,8 @@ class Study:
     def _figure(self, figure: str) -> dict:
         if figure in SWEEPS:
             return {"figure": figure, "study": self.config.study, **self._compare(figure)}
+        if figure == "methods":
+            return {"figure": figure, "study": self.config.study, **self._methods()}
         evaluation = self.values["evaluation"]
         return {
             "figure": figure,

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from lowdose.evaluation.evaluate import THRESHOLDS, Evaluation
+from lowdose.evaluation.evaluate import Evaluation
 from lowdose.evaluation.measure import pooled_f1
+from lowdose.evaluation.thresholds import THRESHOLDS
 
 
 def clean(counts, dose, expectation):

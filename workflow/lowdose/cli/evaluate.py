@@ -19,12 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import h5py
-
     from lowdose.cli import log
     from lowdose.data.frames import read_frames
     from lowdose.evaluation.arms import arm
     from lowdose.evaluation.evaluate import Evaluation
+    from lowdose.evaluation.stored import write_images
     from lowdose.runtime import atomic_path, fix_torch
     from lowdose.stages import spec_from
 
@@ -38,11 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         folder = arguments.output / name
         with atomic_path(folder / "columns.parquet") as path:
             columns.assign(denoiser=name).to_parquet(path, index=False)
-        with atomic_path(folder / "images.h5") as path, h5py.File(path, "w") as file:
-            file.attrs.update({"pixel_size_nm": test.pixel_size_nm, "units": "vacuum = 1"})
-            for number, image in enumerate(images):
-                file.create_dataset(str(number), data=image.astype("float16"), compression="lzf",
-                                    shuffle=True)  # fmt: skip
+        write_images(folder / "images.h5", images, test.pixel_size_nm)
         # Last: a rule's job counts as done when its table is there.
         with atomic_path(folder / "frames.parquet") as path:
             frames.assign(denoiser=name, frames_digest=test.digest).to_parquet(path, index=False)

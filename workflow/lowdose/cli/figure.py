@@ -17,6 +17,8 @@ FIGURES = (
 
 # Only where the study has such a sweep; from the tables of ``lowdose compare``.
 OF_SWEEPS = ("field", "field_law", "geometry")
+# Only where it compares all methods; from ``lowdose contest``.
+OF_COMPARISON = ("methods",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from lowdose.stages import add_spec_arguments
 
     add_spec_arguments(parser)
-    parser.add_argument("--figure", required=True, choices=FIGURES + OF_SWEEPS, help="which one")
+    parser.add_argument(
+        "--figure", required=True, choices=FIGURES + OF_SWEEPS + OF_COMPARISON, help="which one"
+    )
     for name, default in FILES.items():
         parser.add_argument(f"--{name}", type=Path, default=Path(default), metavar="PATH")
     parser.add_argument("--output", type=Path, default=Path("results/figures"), metavar="FOLDER")

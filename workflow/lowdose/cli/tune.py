@@ -19,42 +19,49 @@ def run(arguments: argparse.Namespace) -> None:
     import importlib
     import json
 
-    import numpy as np
+    import pandas as pd
 
     from lowdose import seeds
     from lowdose.cli import log
-    from lowdose.data.frames import read_frames
-    from lowdose.denoisers.tuning import tune
-    from lowdose.runtime import atomic_path, write_text
-    from lowdose.sampling import dose_e_per_a2
+    from lowdose.data.frames import one_per_shape, read_frames
+    from lowdose.denoisers.tuning import search
+    from lowdose.evaluation.tuning_score import OBJECTIVES, TuningScore
+    from lowdose.runtime import atomic_path, fix_torch, write_text
     from lowdose.stages import spec_from
 
+    fix_torch(arguments.threads)
     spec = spec_from(arguments, "tune", baseline=arguments.baseline)
     registry = importlib.import_module("lowdose.denoisers.registry")  # see evaluation.arms
-    name, dose = spec["baseline"], spec["dose_e_per_px"]
+    name = spec["baseline"]
     output = arguments.output or Path(f"results/baselines/{name}/tuned.json")
     frames = read_frames(arguments.frames / "validation.h5")
-    clean = frames.clean * np.float32(dose)
-    counts = np.stack([frames.counts(i, dose, 0, spec["seed"]) for i in range(len(clean))])
-    best, trials = tune(
-        registry.kind(name),
-        clean,
-        counts,
-        frames.pixel_size_nm,
-        dose_e_per_a2(dose, frames.pixel_size_nm),
-        fixed=spec["fixed"],
-        trials=spec["trials"],
-        rng=seeds.rng(spec["seed"], "tune", name),
-    )
+    if spec["one_per_shape"]:
+        frames = one_per_shape(frames)
+    kind = registry.kind(name)
+    score_of = TuningScore(kind, frames, spec, spec["objectives"])
+    tables, found = [], {}
+    for objective in spec["objectives"]:
+        score = OBJECTIVES[objective]
+        # From the same seed: the trials of the design are those of the other objective, too.
+        best, trials = search(
+            kind,
+            lambda parameters, key=score: score_of(parameters)[key],
+            trials=spec["trials"],
+            rng=seeds.rng(spec["seed"], "tune", name),
+            fixed=spec["fixed"],
+        )
+        all_scores = pd.DataFrame([score_of(p) for p in trials[list(best)].to_dict("records")])
+        tables.append(pd.concat([trials.drop(columns="score"), all_scores], axis=1))
+        tables[-1].insert(0, "objective", objective)
+        found[objective] = {"parameters": best, "trials": len(trials), **score_of(best)}
     with atomic_path(output.parent / "trials.csv") as path:
-        trials.to_csv(path, index=False, lineterminator="\n")
+        pd.concat(tables).to_csv(path, index=False, lineterminator="\n")
     result = {
         "baseline": name,
-        "parameters": best,
-        "validation_psnr_db": float(trials["psnr_db"].max()),
-        "trials": len(trials),
-        "dose_e_per_px": dose,
+        "objectives": found,
+        "dose_e_per_px": spec["dose_e_per_px"],
         "frames_digest": frames.digest,
     }
     write_text(output, json.dumps(result, indent=2, sort_keys=True) + "\n")
-    log(f"{name}: {result['validation_psnr_db']:.2f} dB with {best}")
+    for objective, one in found.items():
+        log(f"{name}, for {objective}: {one[OBJECTIVES[objective]]:.4g} with {one['parameters']}")

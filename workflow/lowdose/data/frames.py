@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -72,6 +72,29 @@ class FrameSet:
         rng = seeds.rng(seed, "counts", name, f"{c1:g} nm", f"{dose_e_per_px:g} e/px", realisation)
         expected = self.clean[frame] * dose_e_per_px
         return draw_counts(expected, rng, dark_e_per_px=self.dark_e_per_px)
+
+
+def one_per_shape(frames: FrameSet) -> FrameSet:
+    """Return one frame of each base shape, for what is too slow for all of them.
+
+    The first shape gives its first defect, the next one its second, and so on, so that all kinds
+    are among them.  Counts of a frame are those that it has in the whole set; the digest says of
+    which set they are.
+    """
+    of_shapes = frames.table.groupby("base_shape", sort=True)["frame"]
+    chosen = [int(own.iloc[k % len(own)]) for k, (_, own) in enumerate(of_shapes)]
+    number = {old: new for new, old in enumerate(chosen)}
+    table = frames.table.loc[chosen].reset_index(drop=True)
+    kept = frames.columns[frames.columns["frame"].isin(number)]
+    return replace(
+        frames,
+        table=table.assign(frame=table["frame"].map(number)),
+        clean=frames.clean[chosen],
+        columns=kept.assign(frame=kept["frame"].map(number))
+        .sort_values("frame", kind="stable")
+        .reset_index(drop=True),
+        digest=f"{frames.digest}, frames {', '.join(map(str, chosen))}",
+    )
 
 
 def frame_renderer(

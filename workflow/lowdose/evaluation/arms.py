@@ -19,7 +19,7 @@ def network_folder(networks: Path, name: str) -> Path:
     return networks.joinpath(*name.split("."))
 
 
-def denoiser(name: str, networks: Path, baselines: Path) -> Denoiser:
+def denoiser(name: str, networks: Path, baselines: Path, objective: str = "psnr") -> Denoiser:
     """Return the denoiser of a name.
 
     Parameters
@@ -28,6 +28,8 @@ def denoiser(name: str, networks: Path, baselines: Path) -> Denoiser:
         A network's name has dots; a baseline's parameters are read from
         ``<baselines>/<name>/tuned.json``; references have none.
     networks, baselines : Path
+    objective : {"psnr", "f1"}
+        What a baseline was tuned for.
     """
     # Loaded by name: the rule of one denoiser names the modules that its result depends on, and
     # editing another denoiser does not rerun it.
@@ -40,14 +42,17 @@ def denoiser(name: str, networks: Path, baselines: Path) -> Denoiser:
         return registry.create(name)
     if not tuned.is_file():
         raise UserError(f"{tuned} does not exist; tune the baseline {name} first.")
-    return registry.create(name, **json.loads(tuned.read_text())["parameters"])
+    chosen = json.loads(tuned.read_text())["objectives"][objective]["parameters"]
+    return registry.create(name, **chosen)
 
 
-def arm(name: str, networks: Path, baselines: Path, pixel_size_nm: float) -> Denoise:
+def arm(
+    name: str, networks: Path, baselines: Path, pixel_size_nm: float, objective: str = "psnr"
+) -> Denoise:
     """Return a denoiser as the evaluation calls it; ``clean`` is the expectation itself."""
     if name == "clean":
         return lambda counts, dose_e_per_px, clean: clean.copy()
-    one = denoiser(name, networks, baselines)
+    one = denoiser(name, networks, baselines, objective)
 
     def denoise(counts: np.ndarray, dose_e_per_px: float, clean: np.ndarray) -> np.ndarray:
         dose = dose_e_per_a2(dose_e_per_px, pixel_size_nm)

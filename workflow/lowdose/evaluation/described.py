@@ -13,8 +13,14 @@ from lowdose.denoisers.cards import read_card
 from lowdose.evaluation.arms import network_folder
 
 OF_CARD = ("parameters", "receptive_field_px", "receptive_field_nm")
-ARCHITECTURE_TITLES = {"unet": "U-Net", "resunet": "ResU-Net", "dncnn": "DnCNN",
-                       "durr": "DURR", "paper-unet": "Paper's U-Net"}  # fmt: skip
+ARCHITECTURE_TITLES = {
+    "blind-spot": "Blind-spot net",
+    "dncnn": "DnCNN",
+    "durr": "DURR",
+    "paper-unet": "Paper's U-Net",
+    "resunet": "ResU-Net",
+    "unet": "U-Net",
+}
 
 
 def described(spec: Mapping, networks: Path) -> pd.DataFrame:

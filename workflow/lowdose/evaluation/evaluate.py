@@ -9,22 +9,14 @@ import numpy as np
 import pandas as pd
 
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.measure import (
-    candidates,
-    mark_partners,
-    per_column,
-    pooled_f1,
-    surface_counts,
-    truth_of_frame,
-)
+from lowdose.evaluation.measure import candidates, per_column, surface_counts
+from lowdose.evaluation.thresholds import best_threshold, truths
 from lowdose.metrics import image_metrics
 
 # (counts [e/pixel], dose [e/pixel in vacuum], expectation [e/pixel]) -> estimate [e/pixel]; only
 # the reference "clean", the ceiling of detector and metrics, looks at the expectation.
 Denoise = Callable[[np.ndarray, float, np.ndarray], np.ndarray]
 
-# Detection thresholds that are tried on the validation frames, in units of vacuum.
-THRESHOLDS = np.geomspace(0.005, 0.4, 45)
 VALIDATION_REALISATIONS = 2
 
 
@@ -43,13 +35,7 @@ class Evaluation:
         self.validation, self.test, self.spec = validation, test, spec
         self.sigma_nm = spec["evaluation"]["sigma_nm"]
         self.gate_nm = spec["evaluation"]["gate_nm"]
-        self._truth = {
-            id(frames): [
-                truth_of_frame(of_frame)
-                for _, of_frame in mark_partners(frames.columns, frames.table).groupby("frame")
-            ]
-            for frames in (validation, test)
-        }
+        self._truth = {id(frames): truths(frames) for frames in (validation, test)}
 
     def run(
         self, denoise: Denoise, log: Callable[[str], None] = lambda line: None
@@ -105,28 +91,19 @@ class Evaluation:
         """Choose the detection threshold: the best surface F1 on the validation frames.
 
         Equal for all: a threshold that suits one denoiser's contrast would decide the others'
-        scores.  Of equal scores the highest threshold is taken, which invents the least.
+        scores.
         """
-        scores = np.zeros(len(THRESHOLDS))
         found = []
         for number, row in self.validation.table.iterrows():
-            for realisation in range(VALIDATION_REALISATIONS):
+            for realisation in range(
+                self.spec.get("validation_realisations", VALIDATION_REALISATIONS)
+            ):
                 counts = self.validation.counts(number, dose, realisation, self.spec["seed"])
                 clean = self.validation.clean[number] * np.float32(dose)
                 relative = denoise(counts, dose, clean) / dose
                 found.append((number, self._detect(relative, row["interface_y_nm"], 0.0)))
-        for i, threshold in enumerate(THRESHOLDS):
-            rows = [
-                surface_counts(
-                    table[table["response"] >= threshold],
-                    self._truth[id(self.validation)][number],
-                    self.validation.table["interface_y_nm"].iloc[number],
-                    self.gate_nm,
-                )
-                for number, table in found
-            ]
-            scores[i] = pooled_f1(pd.DataFrame(rows))
-        return float(THRESHOLDS[np.flatnonzero(scores == scores.max())[-1]])
+        truth = self._truth[id(self.validation)]
+        return best_threshold(found, self.validation, truth, self.gate_nm)[0]
 
     def _detect(
         self, relative: np.ndarray, interface_y_nm: float, threshold: float

@@ -28,7 +28,11 @@ COMPARED = ("psnr_db", "f1", "fill_in_rate")
 
 
 def results_table(
-    frames: pd.DataFrame, order: Sequence[str], draws: int, seed: int
+    frames: pd.DataFrame,
+    order: Sequence[str],
+    draws: int,
+    seed: int,
+    measures: Sequence[str] = tuple(MEASURES),
 ) -> pd.DataFrame:
     """Summarise frames by denoiser and dose.
 
@@ -46,6 +50,8 @@ def results_table(
         Bootstrap draws.
     seed : int
         Root seed.
+    measures : sequence of str
+        Those of `MEASURES` that are wanted.
 
     Returns
     -------
@@ -55,10 +61,12 @@ def results_table(
     """
     frames = with_sums(frames)
     by = ["denoiser", "dose_e_per_px"]
-    result = with_intervals(frames, MEASURES, by, draws, seed, "bootstrap")
+    wanted = {name: MEASURES[name] for name in measures}
+    result = with_intervals(frames, wanted, by, draws, seed, "bootstrap")
     result = result.rename(columns={"n_rows": "n_frames", "method": "interval_method"})
-    squares = [f"localisation_pm{end}" for end in ("", "_low", "_high")]
-    result[squares] = 1e3 * np.sqrt(np.maximum(result[squares], 0))
+    if "localisation_pm" in wanted:
+        squares = [f"localisation_pm{end}" for end in ("", "_low", "_high")]
+        result[squares] = 1e3 * np.sqrt(np.maximum(result[squares], 0))
     seconds = frames.groupby(by)["seconds"].median().rename("seconds_per_frame").reset_index()
     result = result.merge(seconds, on=by)
     place = {name: i for i, name in enumerate(order)}

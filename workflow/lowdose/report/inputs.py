@@ -26,7 +26,7 @@ class Inputs:
     ----------
     frames : Path
         ``test.h5``.
-    evaluation, networks, structures : Path
+    evaluation, comparison, networks, structures : Path
         Folders of those stages.
     tables : Path
         Folder with ``results.csv``.
@@ -40,6 +40,7 @@ class Inputs:
 
     frames: Path = Path(FILES["frames"])
     evaluation: Path = Path(FILES["evaluation"])
+    comparison: Path = Path(FILES["comparison"])
     networks: Path = Path(FILES["networks"])
     tables: Path = Path(FILES["tables"])
     columns: Path = Path(FILES["columns"])
@@ -55,9 +56,17 @@ class Inputs:
 
     def image(self, denoiser: str, frame: int) -> np.ndarray:
         """Return one denoised frame: float32 (y, x), vacuum = 1, realisation 0."""
+        return self._image(self.evaluation / denoiser, frame, "evaluate")
+
+    def contested_image(self, denoiser: str, frame: int) -> np.ndarray:
+        """Return one denoised frame of the comparison of all methods, as `image` does."""
+        return self._image(self.comparison / denoiser, frame, "contest")
+
+    @staticmethod
+    def _image(folder: Path, frame: int, stage: str) -> np.ndarray:
         import h5py
 
-        path = _existing(self.evaluation / denoiser / "images.h5", "evaluate")
+        path = _existing(folder / "images.h5", stage)
         try:
             with h5py.File(path, "r") as file:
                 return file[str(frame)][...].astype(np.float32)

@@ -3,6 +3,7 @@
 FILES = {
     "frames": "results/frames/test.h5",
     "evaluation": "results/evaluation",
+    "comparison": "results/comparison",
     "networks": "results/networks",
     "tables": "results/tables",
     "columns": "results/columns/likelihood.parquet",

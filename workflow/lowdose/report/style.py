@@ -57,9 +57,21 @@ TITLES = {
     "constant": "constant image",
     "raw": "raw counts",
     "gaussian": "Gaussian",
+    "butterworth": "Butterworth",
     "wiener": "Wiener",
+    "radial-wiener": "radial Wiener",
+    "absf": "ABSF",
+    "spots": "Fourier spots",
     "nlm": "VST + NLM",
     "tv": "VST + TV",
+    "wavelets": "VST + wavelets",
+    "bm3d": "VST + BM3D",
+    "bm3d-iterative": "iterative VST + BM3D",
+    "bm3d-package": "VST + BM3D (authors')",
+    "purelet": "PURE-LET",
+    "topaz": "Topaz-Denoise",
+    "blind-spot": "blind spot, fixed",
+    "blind-spot-stopped": "blind spot, stopped",
 }
 # Okabe and Ito's colours, told apart by colour-blind readers.
 BASELINE_COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#d55e00", "#999933", "#44aa99")

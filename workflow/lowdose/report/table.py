@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -75,6 +76,9 @@ tbody tr.reference { color: #5c5c5c; }
 tbody tr.network { background: #eef4fb; }
 td b { font-weight: 700; }
 th:first-child { text-align: left; }
+td.words { text-align: left; }
+table.wide thead th { text-align: left; }
+table + h1 { margin-top: 2.2rem; }
 @media (max-width: 1050px) {
   thead { display: none; }
   table, tbody, th, td { display: block; }
@@ -117,18 +121,50 @@ def results_html(table: pd.DataFrame) -> str:
         raise UserError(
             f"results.csv lacks the column {missing[0]!r}; run the stage `summarise` again."
         )
-    head = "".join(
-        f'<th scope="col">{_text(m.title)}<small>{_text(m.unit) or "&nbsp;"}</small></th>'
-        for m in MEASURES
+    body = (
+        f"<h1>Results on the test frames</h1>\n{_introduction(table)}\n"
+        f"{table_html(table, MEASURES)}"
     )
-    blocks = [_block(float(dose), rows) for dose, rows in table.groupby("dose_e_per_px", sort=True)]
+    return page("Results", body)
+
+
+def page(title: str, body: str) -> str:
+    """Return a self-contained page in the style of the tables: HTML 5."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Results</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>Results on the test frames</h1>\n{_introduction(table)}\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"{body}\n</body>\n</html>\n"
+    )
+
+
+def table_html(
+    table: pd.DataFrame,
+    measures: Sequence[Measure],
+    notes: Callable[[pd.Series], list[str]] | None = None,
+) -> str:
+    """Return a table of denoisers and measures, one block a dose.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``denoiser, title, kind, dose_e_per_px`` and the columns of the measures.
+    measures : sequence of Measure
+    notes : callable, optional
+        Row -> what stands small below its name; by default the network's field and training.
+    """
+    notes = notes or network_notes
+    head = "".join(
+        f'<th scope="col">{text(m.title)}<small>{text(m.unit) or "&nbsp;"}</small></th>'
+        for m in measures
+    )
+    blocks = [
+        _block(float(dose), rows, measures, notes)
+        for dose, rows in table.groupby("dose_e_per_px", sort=True)
+    ]
+    return (
         f'<table>\n<thead><tr><th scope="col">denoiser</th>{head}</tr></thead>\n'
-        f"{''.join(blocks)}</table>\n</body>\n</html>\n"
+        f"{''.join(blocks)}</table>"
     )
 
 
@@ -150,7 +186,7 @@ def _introduction(table: pd.DataFrame) -> str:
         units = f" over {n} base shape{'s' if n != 1 else ''} of the test set"
     if "interval_method" in table.columns:
         methods = sorted(set(table["interval_method"]) - {"none"})
-        units += f" ({', '.join(map(_text, methods))})" if methods else ""
+        units += f" ({', '.join(map(text, methods))})" if methods else ""
     return (
         f"<p>Below each value: its 95 % interval{units}. Bold: best of baselines "
         "and networks at that dose; a best value whose interval overlaps with the next is no "
@@ -161,21 +197,29 @@ def _introduction(table: pd.DataFrame) -> str:
     )
 
 
-def _block(dose: float, rows: pd.DataFrame) -> str:
-    best = {m.key: best_rows(rows, m) for m in MEASURES}
+def _block(
+    dose: float,
+    rows: pd.DataFrame,
+    measures: Sequence[Measure],
+    notes: Callable[[pd.Series], list[str]],
+) -> str:
+    best = {m.key: best_rows(rows, m) for m in measures}
     lines = [
-        f'<tbody>\n<tr class="dose"><th colspan="{len(MEASURES) + 1}" scope="rowgroup">'
+        f'<tbody>\n<tr class="dose"><th colspan="{len(measures) + 1}" scope="rowgroup">'
         f"{dose:g} electrons per pixel</th></tr>\n"
     ]
     for i, row in rows.iterrows():
-        cells = "".join(_cell(row, m, i in best[m.key]) for m in MEASURES)
+        cells = "".join(_cell(row, m, i in best[m.key]) for m in measures)
+        small = "; ".join(notes(row))
+        name = text(str(row["title"])) + (f"<small>{text(small)}</small>" if small else "")
         lines.append(
-            f'<tr class="{_text(str(row["kind"]))}"><th scope="row">{_name(row)}</th>{cells}</tr>\n'
+            f'<tr class="{text(str(row["kind"]))}"><th scope="row">{name}</th>{cells}</tr>\n'
         )
     return "".join([*lines, "</tbody>\n"])
 
 
-def _name(row: pd.Series) -> str:
+def network_notes(row: pd.Series) -> list[str]:
+    """Return what tells a network from the others: its field, its training set and seed."""
     notes = []
     field = row.get("receptive_field_px")
     if field is not None and pd.notna(field):
@@ -183,19 +227,18 @@ def _name(row: pd.Series) -> str:
     parts = str(row["denoiser"]).split(".")
     if row["kind"] == "network" and len(parts) == 3:
         notes.append(f"{parts[1]}, {parts[2].replace('seed', 'seed ')}")
-    small = f"<small>{_text('; '.join(notes))}</small>" if notes else ""
-    return _text(str(row["title"])) + small
+    return notes
 
 
 def _cell(row: pd.Series, measure: Measure, best: bool) -> str:
     label = f"{measure.title} [{measure.unit}]" if measure.unit else measure.title
     value = _number(row[measure.key], measure)
-    limits = [row[f"{measure.key}_low"], row[f"{measure.key}_high"]]
+    limits = [row.get(f"{measure.key}_{end}", math.nan) for end in ("low", "high")]
     interval = ""
     if all(pd.notna(v) and math.isfinite(v) for v in limits):
         low, high = (_number(v, measure) for v in limits)
         interval = f"<small>{low} to {high}</small>"
-    return f'<td data-label="{_text(label)}">{f"<b>{value}</b>" if best else value}{interval}</td>'
+    return f'<td data-label="{text(label)}">{f"<b>{value}</b>" if best else value}{interval}</td>'
 
 
 def _number(value: float, measure: Measure) -> str:
@@ -206,5 +249,6 @@ def _number(value: float, measure: Measure) -> str:
     return f"{value * measure.factor:.{measure.digits}f}"
 
 
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
+def text(plain: str) -> str:
+    """Return a text as HTML."""
+    return html.escape(plain, quote=True)
