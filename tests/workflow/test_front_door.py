@@ -80,7 +80,7 @@ def refused(done, part):
 def test_help_needs_nothing(project):
     done = study(project, "--help", PYTHON="/nowhere")
     assert done.returncode == 0
-    for command in ("run", "test", "bench", "release", "shell", "clean"):
+    for command in ("run", "test", "bench", "release", "optional", "shell", "clean"):
         assert f"\n  {command} " in done.stdout
     assert not (project / ".venv").exists()
     assert study(project, "run", "--help", PYTHON="/nowhere").stdout == done.stdout
@@ -90,6 +90,7 @@ def test_help_needs_nothing(project):
 def test_an_unknown_command_or_part(project):
     refused(study(project, "runn"), 'there is no command "runn"; ./study --help lists them')
     refused(study(project, "test", "units"), 'there is no part "units" of the tests')
+    refused(study(project, "optional", "bm3d"), 'nothing optional called "bm3d"; choose topaz')
     refused(study(project, "clean", "--all"), "clean knows only --yes, not --all")
 
 

@@ -122,9 +122,13 @@ class Study:
         names = (f"lowdose.cli.{stage}", *modules)
         return f"{stage} code " + "-".join(code_digest(name) for name in names)
 
-    def libraries_of(self, stage: str) -> str:
-        """Return a digest of the pinned versions of the libraries that a stage uses."""
-        return f"{stage} libraries " + environments.stage_digest(ENVIRONMENT[stage])
+    def libraries_of(self, stage: str, denoiser: str = "") -> str:
+        """Return a digest of the pinned versions of the libraries that a stage uses.
+
+        With a denoiser, also the version of what it needs beyond the lock, if it is optional.
+        """
+        own = registry.version(denoiser)
+        return f"{stage} libraries {environments.stage_digest(ENVIRONMENT[stage])} {own}".rstrip()
 
     def modules_of(self, denoiser: str) -> list[str]:
         """Return the modules that a denoiser's result depends on, loaded by name."""

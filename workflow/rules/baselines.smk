@@ -17,7 +17,7 @@ rule tune:
     params:
         spec=study.spec_of("tune"),
         code=lambda wildcards: study.code_of("tune", *study.modules_of(wildcards.baseline)),
-        libraries=study.libraries_of("tune"),
+        libraries=lambda wildcards: study.libraries_of("tune", wildcards.baseline),
     shell:
         "python -m lowdose --threads {threads} tune --spec {params.spec:q}"
         " --output {output.tuned:q} 2> {log:q}"

@@ -19,7 +19,7 @@ rule evaluate:
     params:
         spec=study.spec_of("evaluate"),
         code=lambda wildcards: study.code_of("evaluate", *study.modules_of(wildcards.denoiser)),
-        libraries=study.libraries_of("evaluate"),
+        libraries=lambda wildcards: study.libraries_of("evaluate", wildcards.denoiser),
     shell:
         "python -m lowdose --threads {threads} evaluate --spec {params.spec:q} 2> {log:q}"
 

@@ -32,7 +32,7 @@ rule contest:
     params:
         spec=study.spec_of("contest"),
         code=lambda wildcards: study.code_of("contest", *study.modules_of(wildcards.contender)),
-        libraries=study.libraries_of("contest"),
+        libraries=lambda wildcards: study.libraries_of("contest", wildcards.contender),
     shell:
         "python -m lowdose --threads {threads} contest --spec {params.spec:q} 2> {log:q}"
 

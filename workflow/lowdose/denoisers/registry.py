@@ -56,6 +56,11 @@ def missing(name: str) -> str | None:
     return kind(name).missing() if name in OPTIONAL else None
 
 
+def version(name: str) -> str:
+    """Return the version of what an optional denoiser computes with; "" for all others."""
+    return kind(name).version() if name in OPTIONAL and not missing(name) else ""
+
+
 def shipped() -> list[str]:
     """Return the names of the networks that come with the package."""
     return released.names()

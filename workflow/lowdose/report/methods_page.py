@@ -11,7 +11,7 @@ import pandas as pd
 from lowdose.report.table import MEASURES, Measure, network_notes, page, table_html, text
 
 SHOWN = [m for m in MEASURES if m.key not in ("fill_in_rate", "erasure_rate")]
-SECONDS = Measure("seconds_per_frame", "time", "s/frame", 2, False)
+SECONDS = Measure("seconds_per_frame", "time", "s/frame", 2, False, compared=False)
 
 
 def methods_html(table: pd.DataFrame, paper: pd.DataFrame, spec: Mapping) -> str:
@@ -128,4 +128,7 @@ def _parameters(table: pd.DataFrame) -> str:
 
 
 def _number(value: float, form: str) -> str:
-    return "–" if value is None or not math.isfinite(value) else format(value, form)
+    if value is None or not math.isfinite(value):
+        return "–"
+    shown = format(value, form)
+    return shown.lstrip("+-") if float(shown) == 0 else shown

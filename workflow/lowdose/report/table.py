@@ -28,6 +28,8 @@ class Measure:
         Whether more is better.
     factor : float
         What the value is multiplied by to have the unit.
+    compared : bool
+        Whether the best one is marked.
     """
 
     key: str
@@ -36,6 +38,7 @@ class Measure:
     digits: int
     higher: bool
     factor: float = 1.0
+    compared: bool = True
 
 
 MEASURES = (
@@ -68,7 +71,8 @@ thead small, td small { display: block; color: #6b6b6b; font-weight: 400; font-s
   white-space: nowrap; }
 thead small { font-size: .74rem; }
 tbody th { text-align: left; font-weight: 500; white-space: nowrap; }
-tbody th small { color: #6b6b6b; font-weight: 400; font-size: .74rem; display: block; }
+tbody th small { color: #6b6b6b; font-weight: 400; font-size: .74rem; display: block;
+  white-space: normal; max-width: 15rem; }
 tbody tr { border-bottom: 1px solid #e6e6e6; }
 tbody tr.dose { border-bottom: 1px solid #1b1b1b; }
 tbody tr.dose th { padding-top: 1.3rem; font-weight: 700; font-size: .95rem; }
@@ -203,7 +207,7 @@ def _block(
     measures: Sequence[Measure],
     notes: Callable[[pd.Series], list[str]],
 ) -> str:
-    best = {m.key: best_rows(rows, m) for m in measures}
+    best = {m.key: best_rows(rows, m) if m.compared else set() for m in measures}
     lines = [
         f'<tbody>\n<tr class="dose"><th colspan="{len(measures) + 1}" scope="rowgroup">'
         f"{dose:g} electrons per pixel</th></tr>\n"
@@ -246,7 +250,8 @@ def _number(value: float, measure: Measure) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{value * measure.factor:.{measure.digits}f}"
+    # Rounded first: no "-0.00".
+    return f"{round(value * measure.factor, measure.digits) + 0.0:.{measure.digits}f}"
 
 
 def text(plain: str) -> str:

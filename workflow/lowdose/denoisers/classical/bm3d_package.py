@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 from types import ModuleType
@@ -79,6 +80,11 @@ class PackageBM3D(StabilisedDenoiser):
             "Denoiser bm3d-package needs the package bm3d, which is not installed; install it, if "
             "your use is not commercial, with python -m pip install 'bm3d>=4.0.3'."
         )
+
+    @staticmethod
+    def version() -> str:
+        """Return the version of the package that is installed."""
+        return importlib.metadata.version("bm3d")
 
     def _denoise_gaussian(self, image: np.ndarray, sigma: float) -> np.ndarray:
         package = _package()

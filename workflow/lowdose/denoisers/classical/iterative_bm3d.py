@@ -37,8 +37,8 @@ class IterativeBM3D(Denoiser):
             "patch": Parameter(
                 np.nan, np.nan, 16, "choice", "bins", "edge of a patch", (8, 12, 16, 20)
             ),
-            "radius": Parameter(6, 24, 14, "integer", "bins", "farthest patch compared"),
-            "iterations": Parameter(2, 5, 3, "integer", "", "how often it is denoised"),
+            "radius": Parameter(6, 18, 14, "integer", "bins", "farthest patch compared"),
+            "iterations": Parameter(2, 4, 3, "integer", "", "how often it is denoised"),
             "last_share": Parameter(
                 0.2, 1.0, 0.5, "linear", "", "of the counts in the last mixture"
             ),

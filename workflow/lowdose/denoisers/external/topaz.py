@@ -11,7 +11,11 @@ from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 # The worker is imported for its path: what a stage depends on is read from the imports.
 from lowdose.denoisers.external import process, topaz_worker
+from lowdose.environments import ROOT
+from lowdose.provenance import file_digest
 from lowdose.runtime import UserError
+
+LOCK = ROOT / "envs" / "topaz.lock"
 
 MODELS = ("unet", "unet-small", "fcnn", "affine", "unet-v0.2.1")
 SMALLEST = 32  # the U-net halves a frame five times
@@ -60,11 +64,18 @@ class Topaz(BinnedDenoiser):
         python = process.python_of("topaz")
         if python.is_file():
             return None
+        # Without the folder of this machine: the sentence stands in tables.
+        where = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
         return (
-            f"Denoiser topaz needs the Python of its own environment, and {python} does not exist; "
+            f"Denoiser topaz needs the Python of its own environment, and {where} does not exist; "
             "make it with ./study optional topaz, or name a Python that has topaz-em in the "
             "variable LOWDOSE_TOPAZ_PYTHON."
         )
+
+    @staticmethod
+    def version() -> str:
+        """Return what identifies the environment that it computes in."""
+        return file_digest(LOCK)[:12]
 
     def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         if sums.min() == sums.max():  # no deviation to scale by

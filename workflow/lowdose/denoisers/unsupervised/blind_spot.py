@@ -30,12 +30,12 @@ class BlindSpotFrame(BinnedDenoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
-            "binning": binning(6, (3, 4, 6, 8)),
+            "binning": binning(6, (4, 6, 8)),
             "least_kept": Parameter(
                 0.1, 0.8, 0.3, "linear", "", "smallest share of the counts that is shown at a step"
             ),
             "weight_decay": Parameter(0.1, 4.0, 1.0, "log", "", "decoupled"),
-            "steps": Parameter(20, 120, 60, "integer", "", "optimiser steps"),
+            "steps": Parameter(30, 90, 60, "integer", "", "optimiser steps"),
         },
         global_field=True,
     )
