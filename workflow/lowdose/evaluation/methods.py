@@ -81,7 +81,7 @@ PAPER = (
     PaperRow("DnCNN, 41 px", 30.47, math.nan, 0.93, _FIRM, ()),
     PaperRow("DURR, 45 px", 30.87, math.nan, 0.93, _FIRM, ()),
     PaperRow("U-Net, 6 scales", 36.26, 0.90, 0.984, _LOGGED, ("white",),
-             "the paper's is run on frames larger than the crops of 400 pixels that it learned from, "
+             "the paper's is run on frames larger than its crops of 400 pixels in training, "
              "which costs it 4 dB in its own logs"),
     PaperRow("U-Net, 4 scales (validation)", 38.16, math.nan, 0.9887, _LOGGED, ("white",),
              "ours filters the spectra of windows of 384 pixels; the paper's sees 220 pixels"),
