@@ -142,3 +142,13 @@ def test_knowing_the_truth_would_gain_little(rng, name):
         10 * np.log10(np.mean((purelet(counts, 4, truth=t) - truth) ** 2)) for t in (None, truth)
     )
     assert told <= blind < told + 0.15
+
+
+def test_a_bright_image_without_quiet_blocks_stays_finite(rng):
+    """At the coarsest level all neighbours differ: what is meant for noise is nearly 0 there."""
+    y, x = np.mgrid[:119, :145]
+    truth = 180 * (1 + 0.6 * np.sin(y / 9.0) + 0.3 * np.sin(x / 17.0) * (y > 60))
+    counts = rng.poisson(truth).astype(float)
+    for levels in (4, 5, 6):
+        error = np.mean((purelet(counts, levels) - truth) ** 2)
+        assert error < 0.35 * np.mean((counts - truth) ** 2), levels

@@ -25,6 +25,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+NEGLIGIBLE = 0.01  # rms of a function beside that of the largest one
+
 # Signs of the quarters (top left, top right, bottom left, bottom right) of a block.
 ORIENTATIONS = {
     "horizontal": (1, -1, 1, -1),
@@ -173,10 +175,16 @@ def least_risk(
         target = ((s + d) @ lower - (s - d) @ upper) / 2
     else:
         target = truth[inside] @ theta
+    size = np.sqrt(np.mean(theta**2, axis=0))
+    # What is nearly 0 at all blocks that are asked has nothing to give there, but its weight,
+    # which would then be huge, counts at the mirrored blocks beyond.
+    kept = size > NEGLIGIBLE * size.max()
+    scaled = theta[:, kept] / size[kept]
     # Bands without signal give functions that are nearly the same: least norm then.
-    size = np.sqrt(np.mean(theta**2, axis=0)) + 1e-12
-    gram = (theta / size).T @ (theta / size)
-    return np.linalg.lstsq(gram, target / size, rcond=1e-7)[0] / size
+    weights = np.zeros(len(size))
+    solution = np.linalg.lstsq(scaled.T @ scaled, target[kept] / size[kept], rcond=1e-7)[0]
+    weights[kept] = solution / size[kept]
+    return weights
 
 
 def risk(theta: np.ndarray, lower: np.ndarray, upper: np.ndarray, d, s) -> float:
