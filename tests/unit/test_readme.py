@@ -138,3 +138,33 @@ def test_the_paragraph_about_the_geometry_of_the_training_images():
     assert said_db == pytest.approx(expected, abs=0.051)
     defects = table.loc[:, ["D0", "D1", "Dh", "Ds"]]
     assert (defects.max(axis=1) - defects.min(axis=1)).max() < 0.1
+
+
+METHODS = pd.read_csv(ROOT / "results" / "reference" / "baselines" / "methods.csv")
+OF_METHOD = re.compile(
+    r"^\| ([^|]+) \| (\d+\.\d\d \[[^|]+) \| (0\.\d\d \[[^|]+) \| (0\.\d\d|–) \| ([\d.]+) \| "
+    r"([^|]+) \|$",
+    re.MULTILINE,
+)
+
+
+def test_the_table_of_all_methods():
+    at = METHODS[METHODS["dose_e_per_px"] == 0.45]
+    psnr, f1 = (at[at["tuned_for"] == key].set_index("title") for key in ("psnr", "f1"))
+    found = OF_METHOD.findall(README)
+    assert found[0][0] == "raw counts"
+    assert {row[0] for row in found} == set(psnr.index[psnr["kind"] != "reference"]) | {
+        "raw counts"
+    }
+    for title, decibel, own_f1, tuned_f1, seconds, licence in found:
+        row = psnr.loc[title]
+        for cell, key in ((decibel, "psnr_db"), (own_f1, "f1")):
+            limits = [row[key], row[f"{key}_low"], row[f"{key}_high"]]
+            assert said(cell) == pytest.approx(limits, abs=0.0051), title
+        assert (tuned_f1 == "–") is (title not in f1.index)
+        if title in f1.index:
+            assert float(tuned_f1) == pytest.approx(f1.loc[title, "f1"], abs=0.0051), title
+        assert float(seconds) == pytest.approx(row["seconds_per_frame"], rel=0.06), title
+        assert licence == row["licence"], title
+    order = [float(row[1].split()[0]) for row in found]
+    assert order == sorted(order)
