@@ -123,7 +123,8 @@ class Comparison(Strict):
     methods: dict[Name, dict[str, float | int | str]] = Field(
         {},
         description="denoisers of the registry that are tuned and compared there, each with "
-        "parameters that are not tuned; those of `baselines` join them",
+        "parameters that are not tuned (for a name of `baselines`, instead of those there); the "
+        "other `baselines` join them",
     )
     networks: list[str] | None = Field(
         None,

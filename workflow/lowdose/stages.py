@@ -218,7 +218,7 @@ class Study:
             "baseline": baseline,
             "trials": self.config.tuning_trials,
             "one_per_shape": self.config.tuning_one_per_shape,
-            "fixed": (self.values["comparison"]["methods"] | self.values["baselines"])[baseline],
+            "fixed": (self.values["baselines"] | self.values["comparison"]["methods"])[baseline],
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
             **contest.of_tuning(self.config, baseline),
