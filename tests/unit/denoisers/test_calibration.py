@@ -29,7 +29,7 @@ def test_the_width_of_a_low_pass_is_found_without_the_truth(frames):
     assert found["sigma_nm"] == pytest.approx(true["sigma_nm"], rel=0.25)
     # The loss is that of the estimate plus the variance of the counts that were hidden.
     assert table["loss"].min() == pytest.approx(counts.mean(), rel=0.05)
-    assert list(table.columns) == ["trial", "stage", "sigma_nm", "loss"]
+    assert list(table.columns) == ["trial", "stage", "binning", "sigma_nm", "loss"]
 
 
 def test_the_loss_orders_methods_as_the_truth_does(frames):

@@ -141,7 +141,7 @@ def test_knowing_the_truth_would_gain_little(rng, name):
     blind, told = (
         10 * np.log10(np.mean((purelet(counts, 4, truth=t) - truth) ** 2)) for t in (None, truth)
     )
-    assert told <= blind < told + 0.15
+    assert told <= blind < told + 0.4
 
 
 def test_a_bright_image_without_quiet_blocks_stays_finite(rng):
