@@ -6,13 +6,19 @@ from collections import Counter
 
 import pytest
 
-from lowdose import config
+from lowdose import config, contest
 from lowdose.stages import Study
 
 
 def expected(study):
     """Return how many jobs of each stage a study must have."""
     networks, baselines = len(study.networks()), len(study.config.baselines)
+    methods = contest.methods(study.config)
+    compared = {
+        "contest": len(methods) + len(contest.networks(study.config)),
+        "contest_ready": 1,
+        "methods": 1,
+    }
     return {
         "structures": 1,
         "simulate": len(study.shards),
@@ -20,7 +26,8 @@ def expected(study):
         "dataset": 1,
         **({"shifted": 1} if study.config.shifted.shapes else {}),
         "train": networks,
-        "tune": baselines,
+        "tune": len({*study.config.baselines, *methods}),
+        **(compared if methods else {}),
         "evaluate": networks + baselines,
         "evaluate_ready": 1,
         "summarise": 1,
@@ -30,7 +37,9 @@ def expected(study):
 
 
 @pytest.mark.parametrize("name", [None, "tiny", "study", "paper"])
-def test_the_graph_is_complete(project, name):
+def test_the_graph_is_complete(project, name, monkeypatch):
+    # As in the copy of the project, where it is not installed.
+    monkeypatch.setenv("LOWDOSE_TOPAZ_PYTHON", "/nowhere/python")
     files = [] if name is None else [project.folder / "config" / f"{name}.yaml"]
     study = Study(config.load(files))
     # Without a file of its own, a study is the quick one.
