@@ -48,9 +48,9 @@ def measure(threads: int) -> list[tuple]:
             taken.append(time.perf_counter() - begun)
         seconds[name] = statistics.median(taken)
         log(f"{name}: {seconds[name]:.3g} s")
-        ratio = f"{seconds[name] / seconds['gaussian']:.3g} times the Gaussian"
-        if name in ("raw", "constant"):
-            ratio = ""
+        ratio = ""
+        if "gaussian" in seconds:  # it follows the references
+            ratio = f"{seconds[name] / seconds['gaussian']:.3g} times the Gaussian"
         notes = "; ".join(part for part in (ratio, note) if part)
         limit = LIMITS_S.get(name)
         rows.append((name, seconds[name], "s", limit, False, None, None, notes))
