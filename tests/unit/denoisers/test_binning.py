@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowdose.denoisers.classical.binning import bin_padded, spread
+from lowdose.denoisers.classical.binning import at_least, bin_padded, spread
 from lowdose.sampling import bin_counts
 
 
@@ -41,3 +41,10 @@ def test_padding_is_as_bright_as_the_frame():
     assert np.array_equal(bin_padded(np.ones((5, 9)), 4), np.full((2, 3), 16.0))
     assert np.array_equal(bin_padded(np.full((1, 1), 2.0), 4), [[32.0]])
     assert np.allclose(spread(np.full((2, 3), 16.0), 4, (5, 9)), 1.0)
+
+
+def test_what_is_lacking_is_mirrored():
+    image = np.arange(6.0).reshape(2, 3)
+    assert np.array_equal(at_least(image, 2), image)
+    padded = at_least(image, 4)
+    assert np.array_equal(padded, [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [0, 1, 2, 2]])

@@ -121,7 +121,7 @@ class Denoiser(abc.ABC):
     Raises
     ------
     UserError
-        For an unknown parameter or a value out of its range.
+        For an unknown parameter or a value out of its range, or if it needs what is not installed.
     """
 
     info: ClassVar[DenoiserInfo] | DenoiserInfo
@@ -138,6 +138,18 @@ class Denoiser(abc.ABC):
             name: declared.check(self.info.name, name, parameters.get(name, declared.default))
             for name, declared in known.items()
         }
+        if sentence := self.missing():
+            raise UserError(sentence)
+
+    @staticmethod
+    def missing() -> str | None:
+        """Say in one sentence what must be installed before it can be used; None if nothing."""
+        return None
+
+    @staticmethod
+    def version() -> str:
+        """Return the version of what it computes with beyond the lock; "" if that is nothing."""
+        return ""
 
     def denoise(
         self,

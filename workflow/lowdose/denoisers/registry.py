@@ -37,8 +37,8 @@ _KINDS = {
     "blind-spot": ("lowdose.denoisers.unsupervised.blind_spot", "BlindSpotFrame"),
     "blind-spot-stopped": ("lowdose.denoisers.unsupervised.blind_spot", "BlindSpotStopped"),
 }
-# Those that need what envs/requirements.lock does not hold -> the distribution that they need.
-OPTIONAL = {"bm3d-package": "bm3d", "topaz": "topaz-em"}
+# Those that need what envs/requirements.lock does not hold; the others are not asked.
+OPTIONAL = frozenset({"bm3d-package", "topaz"})
 # Those whose result for a frame depends on the others; known without loading them.
 TEMPORAL = frozenset({"temporal-sum"})
 

@@ -32,6 +32,23 @@ def bin_padded(counts: np.ndarray, factor: int) -> np.ndarray:
     return bin_counts(np.pad(counts, padding, mode="symmetric"), factor)
 
 
+def at_least(image: np.ndarray, side: int) -> np.ndarray:
+    """Return an image of `side` pixels or more along each axis, for methods that need as many.
+
+    Parameters
+    ----------
+    image : array (y, x)
+    side : int
+
+    Returns
+    -------
+    array (max(y, side), max(x, side))
+        What is lacking at the lower and right edge is its mirror image, edge pixel included.
+    """
+    lacking = [(0, max(side - size, 0)) for size in image.shape]
+    return np.pad(image, lacking, mode="symmetric")
+
+
 def spread(sums: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarray:
     """Spread sums over their pixels along a smooth surface that has exactly these sums.
 

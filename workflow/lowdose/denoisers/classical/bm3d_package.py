@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from lowdose.denoisers.classical.binned import StabilisedDenoiser, binning
+from lowdose.denoisers.classical.binning import at_least
 from lowdose.denoisers.contract import DenoiserInfo, Parameter
-from lowdose.runtime import UserError
 
 # Name of a profile in the package -> its class.  "refilter" is not here: in bm3d 4.0.3 it fails
 # on white noise (the residual is padded, its spectrum is not); "lc" has no name there.
@@ -67,8 +67,6 @@ class PackageBM3D(StabilisedDenoiser):
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
-        if sentence := self.missing():
-            raise UserError(sentence)
         _tell_licence()
 
     @staticmethod
@@ -93,8 +91,7 @@ class PackageBM3D(StabilisedDenoiser):
         # The stabilised noise is white: the package's variances for correlated noise need 0.9 s a
         # call, and what they gain or lose (0.1 dB at the defaults) the tuned `strength` makes up.
         profile.nf = 0
-        missing = [(0, max(SMALLEST - size, 0)) for size in image.shape]
-        padded = np.pad(image, missing, mode="symmetric")
+        padded = at_least(image, SMALLEST)
         smooth = package.bm3d(padded, self.parameters["strength"] * sigma, profile)
         return smooth[: image.shape[0], : image.shape[1]]
 

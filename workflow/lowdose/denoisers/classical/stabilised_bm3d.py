@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowdose.denoisers.classical.binned import StabilisedDenoiser, binning
+from lowdose.denoisers.classical.binning import at_least
 from lowdose.denoisers.classical.bm3d import THRESHOLD, Stage, bm3d
 from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
@@ -59,8 +60,6 @@ def of_any_size(
     threshold : float
         Of the first stage's coefficients, in units of the noise.
     """
-    missing = [(0, max(patch - size, 0)) for size in image.shape]
     stage = Stage(patch, patch // 4, radius, group=32)
-    padded = np.pad(image, missing, mode="symmetric")
-    smooth = bm3d(padded, sigma, stage, stage, threshold=threshold)
+    smooth = bm3d(at_least(image, patch), sigma, stage, stage, threshold=threshold)
     return smooth[: image.shape[0], : image.shape[1]]

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
+from lowdose.denoisers.classical.binning import at_least
 from lowdose.denoisers.contract import DenoiserInfo, Parameter
 
 # The worker is imported for its path: what a stage depends on is read from the imports.
 from lowdose.denoisers.external import process, topaz_worker
 from lowdose.environments import ROOT
 from lowdose.provenance import file_digest
-from lowdose.runtime import UserError
 
 LOCK = ROOT / "envs" / "topaz.lock"
 
@@ -54,8 +54,6 @@ class Topaz(BinnedDenoiser):
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
-        if sentence := self.missing():
-            raise UserError(sentence)
         self._worker: process.Worker | None = None
 
     @staticmethod
@@ -87,6 +85,5 @@ class Topaz(BinnedDenoiser):
                 topaz_worker.__file__,
                 [self.parameters["model"]],
             )
-        missing = [(0, max(SMALLEST - size, 0)) for size in sums.shape]
-        padded = np.pad(sums, missing, mode="symmetric").astype(np.float32)
+        padded = at_least(sums, SMALLEST).astype(np.float32)
         return self._worker.ask(padded)[: sums.shape[0], : sums.shape[1]]

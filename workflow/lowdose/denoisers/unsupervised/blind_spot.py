@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,16 +40,14 @@ class BlindSpotFrame(BinnedDenoiser):
         },
         global_field=True,
     )
+    fixed: ClassVar[dict[str, Any]] = {}  # of the recipe, beside the parameters
 
     def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         if sums.size < FEWEST or not sums.any():
             return np.full(sums.shape, sums.mean())
-        found = learn(sums, self._recipe())
+        chosen = {key: value for key, value in self.parameters.items() if key != "binning"}
+        found = learn(sums, Recipe(**chosen, **self.fixed))
         return with_own_counts(sums, found.blind, found.held_out)
-
-    def _recipe(self) -> Recipe:
-        settings = ("steps", "least_kept", "weight_decay")
-        return Recipe(**{key: self.parameters[key] for key in settings})
 
 
 class BlindSpotStopped(BlindSpotFrame):
@@ -64,8 +63,4 @@ class BlindSpotStopped(BlindSpotFrame):
             **{k: BlindSpotFrame.info.parameters[k] for k in ("least_kept", "weight_decay")},
         },
     )
-
-    def _recipe(self) -> Recipe:
-        settings = ("least_kept", "weight_decay")
-        chosen = {key: self.parameters[key] for key in settings}
-        return Recipe(steps=MOST_STEPS, held_out=HELD_OUT, **chosen)
+    fixed: ClassVar = {"steps": MOST_STEPS, "held_out": HELD_OUT}
