@@ -204,11 +204,10 @@ class Config(Strict):
 
                 raise UserError(sentence(error, Training, f"networks.{name}.training")) from None
             problem = crop_problem(network.spec, training.crop_px)
-            blind = network.spec.architecture == "blind-spot"
-            if blind is not (training.loss == "counts"):
-                problem = problem or (
+            if problem is None and training.loss not in network.spec.losses:
+                problem = (
                     f"architecture {network.spec.architecture} learns with loss "
-                    f"{'counts' if blind else 'mse or poisson'}, not {training.loss}: the loss "
+                    f"{' or '.join(network.spec.losses)}, not {training.loss}: the loss "
                     "counts is for blind-spot alone, which learns with no other"
                 )
             if problem and name in trained:
@@ -217,7 +216,7 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _comparison_exists(self) -> Config:
-        trained = [f"{n}.{t}.seed{k}" for n, t, k in self.trainings()]
+        trained = self.training_names()
         for name in self.comparison.networks or []:
             if name not in trained:
                 raise ValueError(
@@ -251,6 +250,10 @@ class Config(Strict):
     def training_of(self, network: str) -> Training:
         """Return the training settings of one network, its own keys applied."""
         return Training(**{**self.training.model_dump(), **self.networks[network].training})
+
+    def training_names(self) -> list[str]:
+        """Return the name of every training: ``<network>.<training set>.seed<k>``, in order."""
+        return [f"{n}.{t}.seed{k}" for n, t, k in self.trainings()]
 
     def trainings(self) -> list[tuple[str, str, int]]:
         """Return every (network, training set, seed) of the sweep, once each, in order."""

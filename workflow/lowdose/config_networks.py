@@ -25,6 +25,7 @@ class _Architecture(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     deepened_by: ClassVar[str] = ""  # the key that sets the number of halvings, in the plural
+    losses: ClassVar[tuple[str, ...]] = ("mse", "poisson")  # from which it can learn
 
     @property
     def halvings(self) -> int:
@@ -231,6 +232,7 @@ class BlindSpotSpec(_Architecture):
     """U-Net with a structural blind spot, which learns from noisy frames alone (loss `counts`)."""
 
     deepened_by: ClassVar[str] = "scales"
+    losses: ClassVar[tuple[str, ...]] = ("counts",)
     architecture: Literal["blind-spot"]
     scales: int = Field(2, ge=0, le=6, description="number of 2 x 2 poolings")
     width: Width = Field(24, description="channels of each level and half-plane")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lowdose.config import Config
 from lowdose.denoisers import registry, released
 from lowdose.runtime import UserError
+from lowdose.sweeps import first_of_each
 
 REFERENCES = ("clean", "constant", "raw")
 
@@ -60,20 +61,12 @@ def networks(config: Config) -> list[str]:
     """Return the trained networks of the comparison: those named, or the first of each."""
     if (chosen := config.comparison.networks) is not None:
         return list(chosen)
-    first: dict[str, str] = {}
-    for network, training_set, seed in config.trainings():
-        first.setdefault(network, f"{network}.{training_set}.seed{seed}")
-    return list(first.values())
+    return first_of_each(config.training_names())
 
 
 def contenders(config: Config) -> list[str]:
     """Return everything in the comparison, in the order of its tables."""
     return [*REFERENCES, *methods(config), *networks(config), *config.shipped]
-
-
-def ready(config: Config) -> list[str]:
-    """Return those that need neither tuning nor training: one job does them all."""
-    return [*REFERENCES, *config.shipped]
 
 
 def of_tuning(config: Config, baseline: str) -> dict:

@@ -77,7 +77,7 @@ class Study:
 
     def networks(self) -> list[str]:
         """Trained networks as denoisers: ``<network>.<training set>.seed<k>``, in order."""
-        return [f"{n}.{t}.seed{k}" for n, t, k in self.config.trainings()]
+        return self.config.training_names()
 
     def denoisers(self) -> list[str]:
         """Everything that is evaluated, in the order of the tables."""
@@ -138,6 +138,11 @@ class Study:
             return [registry.module_of(denoiser)]
         spec = self.config.networks[denoiser.split(".")[0]].spec
         return ["lowdose.denoisers.checkpoints", ARCHITECTURES[spec.architecture][0]]
+
+    def code_of_ready(self, stage: str) -> str:
+        """Return the digest of a stage that evaluates those of `ready`."""
+        names = ["raw", *self.config.shipped]
+        return self.code_of(stage, *sorted({m for name in names for m in self.modules_of(name)}))
 
     def priority(self, network: str) -> int:
         """Rank a training by its length, those of so many minutes before those of steps."""
@@ -224,9 +229,6 @@ class Study:
             **contest.of_tuning(self.config, baseline),
         }
 
-    def _detection(self) -> dict:
-        return contest.detection(self.config)
-
     def _doses(self) -> dict:
         frames = self.config.frames
         return {
@@ -240,7 +242,7 @@ class Study:
         denoisers = denoisers or [denoiser]
         return {
             "denoisers": denoisers,
-            "evaluation": self._detection(),
+            "evaluation": contest.detection(self.config),
             **self._doses(),
             "seed": self.config.seed,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lowdose.config import Config
 from lowdose.config_networks import WHOLE_FRAME_PX, field_estimate
@@ -32,6 +32,20 @@ def trainings(config: Config) -> list[dict]:
             }
         )
     return found
+
+
+def first_of_each(networks: Sequence[str]) -> list[str]:
+    """Return one training of each network: its first training set and seed.
+
+    Parameters
+    ----------
+    networks : sequence of str
+        Names of trainings, ``<network>.<training set>.seed<k>``.
+    """
+    chosen: dict[str, str] = {}
+    for name in networks:
+        chosen.setdefault(name.split(".")[0], name)
+    return list(chosen.values())
 
 
 def field_sweep(config: Config) -> list[dict]:

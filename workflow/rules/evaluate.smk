@@ -39,12 +39,7 @@ use rule evaluate as evaluate_ready with:
         "results/logs/evaluate/ready.jsonl"
     params:
         spec=study.spec_of("evaluate", denoisers=study.ready()),
-        code=study.code_of(
-            "evaluate",
-            *sorted(
-                {m for name in ["raw", *study.config.shipped] for m in study.modules_of(name)}
-            ),
-        ),
+        code=study.code_of_ready("evaluate"),
         libraries=study.libraries_of("evaluate"),
 
 

@@ -45,7 +45,7 @@ use rule contest as contest_ready with:
     output:
         expand(
             "results/comparison/{name}/{file}",
-            name=contest.ready(study.config),
+            name=study.ready(),
             file=["frames.parquet", "images.h5"],
         ),
     log:
@@ -53,13 +53,8 @@ use rule contest as contest_ready with:
     benchmark:
         "results/logs/contest/ready.jsonl"
     params:
-        spec=study.spec_of("contest", contenders=contest.ready(study.config)),
-        code=study.code_of(
-            "contest",
-            *sorted(
-                {m for name in ["raw", *study.config.shipped] for m in study.modules_of(name)}
-            ),
-        ),
+        spec=study.spec_of("contest", contenders=study.ready()),
+        code=study.code_of_ready("contest"),
         libraries=study.libraries_of("contest"),
 
 

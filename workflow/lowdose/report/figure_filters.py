@@ -15,8 +15,9 @@ from matplotlib.patches import Rectangle
 
 from lowdose.report.inputs import Inputs
 from lowdose.report.shown_frame import true_columns
-from lowdose.report.style import WIDTH_IN, first_of_each, ring, scale_bar, show_image, titles
+from lowdose.report.style import WIDTH_IN, ring, scale_bar, show_image, titles
 from lowdose.runtime import UserError
+from lowdose.sweeps import first_of_each
 
 PLACES = ("surface", "bulk")
 ZOOM_NM = 0.9

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from lowdose.report.inputs import Inputs
 from lowdose.report.panels import draw_panels
-from lowdose.report.style import first_of_each, titles
+from lowdose.report.style import titles
+from lowdose.sweeps import first_of_each
 
 PER_ROW, MOST_PER_ROW = 5, 6
 

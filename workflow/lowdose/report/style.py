@@ -147,14 +147,6 @@ def titles(spec: Mapping) -> dict[str, str]:
     return {name: of_networks.get(name) or TITLES.get(name, name) for name in spec["denoisers"]}
 
 
-def first_of_each(networks: Sequence[str]) -> list[str]:
-    """Return one training of each architecture: its first training set and seed."""
-    chosen: dict[str, str] = {}
-    for name in networks:
-        chosen.setdefault(name.split(".")[0], name)
-    return list(chosen.values())
-
-
 def looks(spec: Mapping) -> dict[str, dict]:
     """Return colour, marker and line style of every denoiser.
 
