@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ def measure(threads: int) -> list[tuple]:
     """Return rows of (name, value, unit, upper target, at least, low, high, note)."""
     from lowdose.cli import log
     from lowdose.denoisers import registry
+    from lowdose.evaluation.arms import tuned_parameters
     from lowdose.metrics import REFERENCE_DOSE_E_PER_PX
     from lowdose.runtime import fix_torch
     from lowdose.sampling import dose_e_per_a2
@@ -34,10 +34,9 @@ def measure(threads: int) -> list[tuple]:
         if sentence := registry.missing(name):
             rows.append((name, None, "s", None, False, None, None, sentence))
             continue
-        tuned = BASELINES / name / "tuned.json"
         chosen, note = {}, "default parameters"
-        if tuned.is_file():
-            chosen = json.loads(tuned.read_text())["objectives"]["psnr"]["parameters"]
+        if (BASELINES / name / "tuned.json").is_file():
+            chosen = tuned_parameters(BASELINES, name)
             note = "as tuned: " + ", ".join(f"{k} {v}" for k, v in chosen.items())
         denoiser = registry.create(name, **chosen)
         denoiser.denoise(counts[:, :64, :64], pixel, dose=dose)  # what is compiled once

@@ -76,11 +76,24 @@ def tune(
 
     def score(parameters: Mapping[str, Any]) -> float:
         estimate = kind(**parameters).denoise(counts, pixel_size_nm, dose=dose_e_per_a2)
-        pairs = zip(clean, estimate, strict=True)
-        return float(np.mean([metrics.psnr(c, e, dose_e_per_px=vacuum) for c, e in pairs]))
+        return mean_psnr(clean, estimate, vacuum)
 
     best, table = search(kind, score, trials=trials, rng=rng, fixed=fixed)
     return best, table.rename(columns={"score": "psnr_db"})
+
+
+def mean_psnr(clean: np.ndarray, estimate: np.ndarray, dose_e_per_px: float) -> float:
+    """Return the mean PSNR of a stack of frames [dB], which is what a tuning maximises.
+
+    Parameters
+    ----------
+    clean, estimate : array (frame, y, x)
+        Expected counts and their estimates, electrons per pixel.
+    dose_e_per_px : float
+        In vacuum.
+    """
+    pairs = zip(clean, estimate, strict=True)
+    return float(np.mean([metrics.psnr(c, e, dose_e_per_px=dose_e_per_px) for c, e in pairs]))
 
 
 def search(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +38,30 @@ def denoiser(name: str, networks: Path, baselines: Path, objective: str = "psnr"
         checkpoints = importlib.import_module("lowdose.denoisers.checkpoints")
         return checkpoints.load(network_folder(networks, name), name)
     registry = importlib.import_module("lowdose.denoisers.registry")
-    tuned = baselines / name / "tuned.json"
     if name in ("raw", "constant", *registry.shipped()):
         return registry.create(name)
+    return registry.create(name, **tuned_parameters(baselines, name, objective))
+
+
+def tuned_parameters(baselines: Path, name: str, objective: str = "psnr") -> dict[str, Any]:
+    """Return the parameters to which a baseline was tuned.
+
+    Parameters
+    ----------
+    baselines : Path
+        With ``<name>/tuned.json``.
+    name : str
+    objective : {"psnr", "f1"}
+
+    Raises
+    ------
+    UserError
+        If it was not tuned.
+    """
+    tuned = baselines / name / "tuned.json"
     if not tuned.is_file():
         raise UserError(f"{tuned} does not exist; tune the baseline {name} first.")
-    chosen = json.loads(tuned.read_text())["objectives"][objective]["parameters"]
-    return registry.create(name, **chosen)
+    return json.loads(tuned.read_text(encoding="utf-8"))["objectives"][objective]["parameters"]
 
 
 def arm(

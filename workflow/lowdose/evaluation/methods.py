@@ -13,7 +13,7 @@ import pandas as pd
 from lowdose.denoisers import registry
 from lowdose.denoisers.cards import network_info, read_card
 from lowdose.denoisers.contract import DenoiserInfo
-from lowdose.evaluation.arms import network_folder
+from lowdose.evaluation.arms import network_folder, tuned_parameters
 from lowdose.evaluation.described import described
 from lowdose.evaluation.summary import results_table
 from lowdose.sampling import dose_e_per_a2
@@ -125,7 +125,9 @@ def methods_table(spec: Mapping, comparison: Path, networks: Path, baselines: Pa
     about["licence"] = [info[n].licence if n in info else "" for n in about["denoiser"]]
     table = about.merge(table, on="denoiser", validate="one_to_many")
     table["parameters"] = [
-        _parameters(baselines, row.denoiser, row.tuned_for) if row.denoiser in spec["tuned"] else ""
+        json.dumps(tuned_parameters(baselines, row.denoiser, row.tuned_for))
+        if row.denoiser in spec["tuned"]
+        else ""
         for row in table.itertuples()
     ]
     table["in_range"] = [
@@ -172,11 +174,6 @@ def _info(name: str, spec: Mapping, networks: Path) -> DenoiserInfo:
     if name in spec["networks"]:
         return network_info(name, read_card(network_folder(networks, name)))
     return registry.info(name)
-
-
-def _parameters(baselines: Path, name: str, objective: str) -> str:
-    tuned = json.loads((baselines / name / "tuned.json").read_text(encoding="utf-8"))
-    return json.dumps(tuned["objectives"][objective]["parameters"])
 
 
 def _in_range(info: DenoiserInfo | None, dose_e_per_px: float, pixel_size_nm: float) -> bool:

@@ -9,9 +9,9 @@ import numpy as np
 
 from lowdose.data.frames import FrameSet
 from lowdose.denoisers.contract import Denoiser
+from lowdose.denoisers.tuning import mean_psnr
 from lowdose.evaluation.measure import candidates
 from lowdose.evaluation.thresholds import best_threshold, truths
-from lowdose.metrics import psnr
 from lowdose.sampling import dose_e_per_a2
 
 OBJECTIVES = {"psnr": "psnr_db", "f1": "f1"}  # and the score that each maximises
@@ -57,8 +57,7 @@ class TuningScore:
         pixel = self.frames.pixel_size_nm
         dose = dose_e_per_a2(self.dose, pixel)
         estimate = self.kind(**parameters).denoise(self.counts, pixel, dose=dose)
-        pairs = zip(self.clean, estimate, strict=True)
-        score = {"psnr_db": float(np.mean([psnr(c, e, dose_e_per_px=self.dose) for c, e in pairs]))}
+        score = {"psnr_db": mean_psnr(self.clean, estimate, self.dose)}
         if self.truth is None:
             return score
         interface, settings = self.frames.table["interface_y_nm"], self.spec["evaluation"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 
 import pandas as pd
 
-from lowdose.report.table import MEASURES, Measure, network_notes, page, table_html, text
+from lowdose.report.table import MEASURES, Measure, network_notes, page, shown, table_html, text
 
 SHOWN = [m for m in MEASURES if m.key not in ("fill_in_rate", "erasure_rate")]
 SECONDS = Measure("seconds_per_frame", "time", "s/frame", 2, False, compared=False)
@@ -91,9 +90,9 @@ def _paper(paper: pd.DataFrame) -> str:
         ours = row["ours"] if isinstance(row["ours"], str) else "–"
         why = row["because"] if isinstance(row["because"], str) else ""
         cells = [
-            f"{row['paper_psnr_db']:.2f}{spread}", _number(row["paper_ssim"], "g"),
-            row["source"], ours, _number(row["psnr_db"], ".2f"), _number(row["ssim"], ".3f"),
-            _number(row["difference_db"], "+.1f"), why,
+            f"{row['paper_psnr_db']:.2f}{spread}", shown(row["paper_ssim"], "g"),
+            row["source"], ours, shown(row["psnr_db"], ".2f"), shown(row["ssim"], ".3f"),
+            shown(row["difference_db"], "+.1f"), why,
         ]  # fmt: skip
         lines.append(
             f'<tr><th scope="row">{text(row["paper"])}</th>'
@@ -125,10 +124,3 @@ def _parameters(table: pd.DataFrame) -> str:
         '<table class="wide">\n<thead><tr><th scope="col">method</th><th scope="col">for</th>'
         f'<th scope="col">parameters</th></tr></thead>\n<tbody>\n{"".join(lines)}</tbody>\n</table>'
     )
-
-
-def _number(value: float, form: str) -> str:
-    if value is None or not math.isfinite(value):
-        return "–"
-    shown = format(value, form)
-    return shown.lstrip("+-") if float(shown) == 0 else shown

@@ -175,12 +175,12 @@ def table_html(
 def best_rows(rows: pd.DataFrame, measure: Measure) -> set:
     """Return the index labels of the best rivals (baselines and networks), as they are shown."""
     rivals = rows[rows["kind"] != "reference"]
-    shown = {i: _number(v, measure) for i, v in rivals[measure.key].items() if math.isfinite(v)}
-    if not shown:
+    texts = {i: _number(v, measure) for i, v in rivals[measure.key].items() if math.isfinite(v)}
+    if not texts:
         return set()
     ends = max if measure.higher else min
-    best = ends(float(text) for text in shown.values())
-    return {i for i, text in shown.items() if float(text) == best}
+    best = ends(float(one) for one in texts.values())
+    return {i for i, one in texts.items() if float(one) == best}
 
 
 def _introduction(table: pd.DataFrame) -> str:
@@ -246,12 +246,17 @@ def _cell(row: pd.Series, measure: Measure, best: bool) -> str:
 
 
 def _number(value: float, measure: Measure) -> str:
+    return shown(value * measure.factor, f".{measure.digits}f")
+
+
+def shown(value: float, form: str) -> str:
+    """Return a number as tables show it: none as a dash, what rounds to zero without a sign."""
     if pd.isna(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # Rounded first: no "-0.00".
-    return f"{round(value * measure.factor, measure.digits) + 0.0:.{measure.digits}f}"
+    number = format(value, form)
+    return number.lstrip("+-") if float(number) == 0 else number
 
 
 def text(plain: str) -> str:
