@@ -7,6 +7,7 @@ import pytest
 
 from lowdose.data.frames import one_per_shape
 from lowdose.denoisers import registry
+from lowdose.evaluation.arms import known_thresholds
 from lowdose.evaluation.evaluate import Evaluation
 from lowdose.evaluation.summary import with_sums
 from lowdose.evaluation.tuning_score import TuningScore
@@ -37,6 +38,15 @@ def test_it_is_what_the_evaluation_says(frames, spec):
     sums = with_sums(rows)
     assert score["f1"] == pytest.approx(sums["twice_matched"].sum() / sums["n_both"].sum())
     assert 0.3 < score["f1"] <= 1
+    # So the threshold may be taken from the tuning, where it is of these frames and this noise.
+    tuned = {"objectives": {"psnr": {**score, "parameters": PARAMETERS}},
+             "frames_digest": frames.digest, "dose_e_per_px": 1.5}  # fmt: skip
+    known = known_thresholds(tuned, "psnr", frames.digest, 1)
+    assert known == {1.5: score["threshold"]}
+    again, _, _ = Evaluation(frames, frames, once).run(denoise, thresholds=known)
+    assert again.drop(columns="seconds").equals(rows.drop(columns="seconds"))
+    assert known_thresholds(tuned, "psnr", "other frames", 1) == {}
+    assert known_thresholds(tuned, "psnr", frames.digest, 2) == {}
 
 
 def test_a_set_of_parameters_is_tried_once(frames, spec, monkeypatch):

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from lowdose.cli import log
     from lowdose.data.frames import one_per_shape, read_frames
-    from lowdose.evaluation.arms import arm
+    from lowdose.evaluation.arms import arm, known_thresholds, tuning
     from lowdose.evaluation.evaluate import Evaluation
     from lowdose.evaluation.stored import write_images
     from lowdose.runtime import atomic_path, fix_torch
@@ -35,17 +35,30 @@ def run(arguments: argparse.Namespace) -> None:
         one_per_shape(read_frames(arguments.frames / f"{split}.h5"))
         for split in ("validation", "test")
     )
+    reference = spec["reference_dose_e_per_px"]
     for name in spec["denoisers"]:
-        tables = []
+        tables, known = [], {}
         # What was tuned for the surface is looked at where it was tuned.
-        doses = {"psnr": spec["doses_e_per_px"], "f1": [spec["reference_dose_e_per_px"]]}
-        for objective in ("psnr", "f1") if name in spec["tuned"] else ("psnr",):
+        doses = {"psnr": spec["doses_e_per_px"], "f1": [reference]}
+        tuned = tuning(arguments.baselines, name) if name in spec["tuned"] else None
+        for objective in ("psnr", "f1") if tuned else ("psnr",):
+            if tuned:
+                known = known_thresholds(
+                    tuned, objective, validation.digest, spec["validation_realisations"]
+                )
+                found = tuned["objectives"]
+                if objective == "f1" and found["f1"]["parameters"] == found["psnr"]["parameters"]:
+                    at_reference = tables[0]["dose_e_per_px"] == reference
+                    tables.append(tables[0][at_reference].assign(tuned_for="f1"))
+                    continue
             denoise = arm(
                 name, arguments.networks, arguments.baselines, test.pixel_size_nm, objective
             )
             evaluation = Evaluation(validation, test, {**spec, "doses_e_per_px": doses[objective]})
             frames, _, images = evaluation.run(
-                denoise, lambda line, what=f"{name}, for {objective}": log(f"{what}: {line}")
+                denoise,
+                lambda line, what=f"{name}, for {objective}": log(f"{what}: {line}"),
+                known,
             )
             tables.append(frames.assign(tuned_for=objective))
             if objective == "psnr":

@@ -58,10 +58,46 @@ def tuned_parameters(baselines: Path, name: str, objective: str = "psnr") -> dic
     UserError
         If it was not tuned.
     """
+    return tuning(baselines, name)["objectives"][objective]["parameters"]
+
+
+def tuning(baselines: Path, name: str) -> dict[str, Any]:
+    """Return all that the tuning of a baseline found: what is in its ``tuned.json``.
+
+    Raises
+    ------
+    UserError
+        If it was not tuned.
+    """
     tuned = baselines / name / "tuned.json"
     if not tuned.is_file():
         raise UserError(f"{tuned} does not exist; tune the baseline {name} first.")
-    return json.loads(tuned.read_text(encoding="utf-8"))["objectives"][objective]["parameters"]
+    return json.loads(tuned.read_text(encoding="utf-8"))
+
+
+def known_thresholds(
+    tuned: dict[str, Any], objective: str, frames_digest: str, realisations: int
+) -> dict[float, float]:
+    """Return the detection threshold at the dose of the tuning, if it is the evaluation's.
+
+    Parameters
+    ----------
+    tuned : dict
+        From :func:`tuning`.
+    objective : {"psnr", "f1"}
+    frames_digest : str
+        Of the validation frames of the evaluation.
+    realisations : int
+        Noise realisations of each of them; the tuning sees one.
+
+    Returns
+    -------
+    dict
+        Dose [e/px] -> threshold; empty if there is none or it belongs to other frames.
+    """
+    found = tuned["objectives"][objective]
+    same = tuned["frames_digest"] == frames_digest and realisations == 1
+    return {tuned["dose_e_per_px"]: found["threshold"]} if same and "threshold" in found else {}
 
 
 def arm(

@@ -38,7 +38,10 @@ class Evaluation:
         self._truth = {id(frames): truths(frames) for frames in (validation, test)}
 
     def run(
-        self, denoise: Denoise, log: Callable[[str], None] = lambda line: None
+        self,
+        denoise: Denoise,
+        log: Callable[[str], None] = lambda line: None,
+        thresholds: Mapping[float, float] | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
         """Evaluate one denoiser.
 
@@ -48,6 +51,8 @@ class Evaluation:
             See `Denoise`; all images are (y, x), float32.
         log : callable
             Receives a line a dose.
+        thresholds : mapping, optional
+            Dose -> detection threshold, where it is known from the same validation frames.
 
         Returns
         -------
@@ -61,7 +66,7 @@ class Evaluation:
         """
         frame_rows, column_tables, images = [], [], []
         for dose in self.spec["doses_e_per_px"]:
-            threshold = self.threshold(denoise, dose)
+            threshold = (thresholds or {}).get(dose) or self.threshold(denoise, dose)
             reference = dose == self.spec["reference_dose_e_per_px"]
             many = self.spec["realisations" if reference else "realisations_elsewhere"]
             for number, row in self.test.table.iterrows():

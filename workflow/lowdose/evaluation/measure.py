@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,48 @@ def truth_of_frame(columns: pd.DataFrame) -> pd.DataFrame:
     return columns[columns["is_particle"]].reset_index(drop=True)
 
 
+@dataclass(frozen=True)
+class Sites:
+    """Where a frame's columns are and where they are not: arrays (column, 2) of x and y [nm].
+
+    Attributes
+    ----------
+    surface, vacancies, partners : array
+        Surface columns, vacant sites, and columns of the perfect model at the vacancy of its
+        partner.
+    """
+
+    surface: np.ndarray
+    vacancies: np.ndarray
+    partners: np.ndarray
+
+    @classmethod
+    def of(cls, truth: pd.DataFrame) -> Sites:
+        """Return the sites of a table from :func:`truth_of_frame` with ``is_partner``."""
+        points = truth[["x_nm", "y_nm"]].to_numpy()
+        chosen = (truth["is_surface"], truth["site"] == "vacancy", truth["is_partner"])
+        return cls(*(points[mask.to_numpy(dtype=bool)] for mask in chosen))
+
+    def compare(
+        self, points: np.ndarray, interface_y_nm: float, gate_nm: float
+    ) -> dict[str, float]:
+        """Return the numbers of :func:`surface_counts` for detected columns (x, y) [nm]."""
+        surface = points[
+            surface_columns(points, interface_y_nm=interface_y_nm, bottom_layer_nm=BOTTOM_LAYER_NM)
+        ]
+        _, _, distance = match(self.surface, surface, gate_nm)
+        return {
+            "n_true": len(self.surface),
+            "n_found": len(surface),
+            "n_matched": len(distance),
+            "squared_error_nm2": float(np.sum(np.square(distance))),
+            "n_vacancies": len(self.vacancies),
+            "n_filled": len(match(self.vacancies, points, gate_nm)[0]),
+            "n_partners": len(self.partners),
+            "n_erased": len(self.partners) - len(match(self.partners, points, gate_nm)[0]),
+        }
+
+
 def surface_counts(
     found: pd.DataFrame, truth: pd.DataFrame, interface_y_nm: float, gate_nm: float
 ) -> dict[str, float]:
@@ -69,23 +112,7 @@ def surface_counts(
         its partner's vacancy, and those that are not reported).
     """
     points = found[["x_nm", "y_nm"]].to_numpy()
-    surface = points[
-        surface_columns(points, interface_y_nm=interface_y_nm, bottom_layer_nm=BOTTOM_LAYER_NM)
-    ]
-    true_surface = truth.loc[truth["is_surface"], ["x_nm", "y_nm"]].to_numpy()
-    _, _, distance = match(true_surface, surface, gate_nm)
-    vacancies = truth.loc[truth["site"] == "vacancy", ["x_nm", "y_nm"]].to_numpy()
-    partners = truth.loc[truth["is_partner"], ["x_nm", "y_nm"]].to_numpy()
-    return {
-        "n_true": len(true_surface),
-        "n_found": len(surface),
-        "n_matched": len(distance),
-        "squared_error_nm2": float(np.sum(np.square(distance))),
-        "n_vacancies": len(vacancies),
-        "n_filled": len(match(vacancies, points, gate_nm)[0]),
-        "n_partners": len(partners),
-        "n_erased": len(partners) - len(match(partners, points, gate_nm)[0]),
-    }
+    return Sites.of(truth).compare(points, interface_y_nm, gate_nm)
 
 
 def per_column(

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.measure import mark_partners, pooled_f1, surface_counts, truth_of_frame
+from lowdose.evaluation.measure import Sites, mark_partners, pooled_f1, truth_of_frame
 
 # In units of vacuum.
 THRESHOLDS = np.geomspace(0.005, 0.4, 45)
+NAMES = ("n_true", "n_found", "n_matched")
 
 
 def truths(frames: FrameSet) -> list[pd.DataFrame]:
@@ -41,14 +42,18 @@ def best_threshold(
         Matching gate [nm].
     """
     interface = frames.table["interface_y_nm"].to_numpy()
-    scores = np.zeros(len(THRESHOLDS))
-    for i, threshold in enumerate(THRESHOLDS):
-        rows = [
-            surface_counts(
-                table[table["response"] >= threshold], truth[number], interface[number], gate_nm
-            )
-            for number, table in found
-        ]
-        scores[i] = pooled_f1(pd.DataFrame(rows))
+    sums = np.zeros((len(THRESHOLDS), 3))
+    for number, table in found:
+        sites = Sites.of(truth[number])
+        points, response = table[["x_nm", "y_nm"]].to_numpy(), table["response"].to_numpy()
+        # Many thresholds leave the same columns.
+        known: dict[int, tuple[float, ...]] = {}
+        for i, threshold in enumerate(THRESHOLDS):
+            kept = response >= threshold
+            if (key := int(kept.sum())) not in known:
+                counts = sites.compare(points[kept], interface[number], gate_nm)
+                known[key] = tuple(counts[name] for name in NAMES)
+            sums[i] += known[key]
+    scores = np.array([pooled_f1(dict(zip(NAMES, row, strict=True))) for row in sums])
     best = np.flatnonzero(scores == scores.max())[-1]
     return float(THRESHOLDS[best]), float(scores[best])
