@@ -1,0 +1,122 @@
+"""The paper's own surface metric, on its known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lowdose.columns.paper_metric import (
+    CLEAN_THRESHOLD,
+    DENOISED_THRESHOLD,
+    VACUUM,
+    Region,
+    paper_columns,
+    paper_counts,
+    paper_scores,
+    paper_surface,
+)
+from lowdose.runtime import UserError
+
+GIVEN = 15  # surface columns
+PITCH = 36.0  # px between columns of a row
+ROW = PITCH * np.sqrt(3) / 2  # px between rows
+
+
+def particle() -> np.ndarray:
+    """Rows of 11, 12 and 13 columns, of which 11 + 2 + 2 = 15 are on the surface."""
+    rows = [(11, 200.0), (12, 200.0 + ROW), (13, 200.0 + 2 * ROW)]
+    return np.array([
+        (y, 335.0 + PITCH * (k - (n - 1) / 2)) for n, y in rows for k in range(n)
+    ])  # fmt: skip
+
+
+def surface(points, interface=200 + 1.5 * ROW):
+    return paper_surface(points, interface)
+
+
+def image_of(points) -> np.ndarray:
+    rows, cols = np.mgrid[:727, :687]
+    image = np.full(rows.shape, VACUUM)
+    for y, x in points:
+        image += 0.12 * np.exp(-((rows - y) ** 2 + (cols - x) ** 2) / (2 * 8.0**2))
+    return image
+
+
+def fifteen() -> np.ndarray:
+    """Exactly 15 separate surface columns, for the metric on points."""
+    return np.stack([np.full(GIVEN, 200.0), 40.0 * np.arange(GIVEN)], axis=1)
+
+
+KNOWN = [
+    ("as it is", False, False, 1.0, 1.0),
+    ("one missing", True, False, 28 / 29, 14 / 15),
+    ("one extra", False, True, 30 / 31, 15 / 16),
+    ("one of either", True, True, 28 / 30, 14 / 16),
+]
+
+
+@pytest.mark.parametrize(("what", "missing", "extra", "f1", "jaccard"), KNOWN)
+def test_known_answers_on_point_sets(what, missing, extra, f1, jaccard):
+    found = fifteen()[1:] if missing else fifteen()
+    if extra:
+        found = np.vstack([found, [[100.0, 300.0]]])
+    scores = paper_scores(paper_counts(fifteen(), found))
+    assert scores["f1"] == pytest.approx(f1), what
+    assert scores["jaccard"] == pytest.approx(jaccard)
+
+
+def test_the_surface_of_the_alpha_shape():
+    points = particle()
+    found = surface(points)
+    # All of the top row, the ends of the middle one, and the ends of the lowest, whose edges to
+    # the middle row reach above the line; its own edges do not.
+    expected = np.vstack([points[:11], points[[11, 22]], points[[23, 35]]])
+    assert {tuple(p) for p in found} == {tuple(p) for p in expected}
+
+
+@pytest.mark.parametrize(("missing", "extra"), [(False, False), (True, False), (False, True),
+                                                (True, True)])  # fmt: skip
+def test_through_the_surface_finder(missing, extra):
+    """From images: detection, alpha shape, match; an adatom more, a corner less."""
+    clean = particle()
+    seen = np.delete(clean, 0, axis=0) if missing else clean
+    if extra:  # on the top row, in a hollow
+        seen = np.vstack([seen, [[200.0 - ROW, 335.0 + PITCH]]])
+    n = len(surface(clean))
+    assert n == GIVEN
+    found = [
+        surface(paper_columns(image_of(points), threshold))
+        for points, threshold in ((clean, CLEAN_THRESHOLD), (seen, DENOISED_THRESHOLD))
+    ]
+    counts = paper_counts(*found)
+    # The corner's neighbours were on the surface before, so that one column alone is missing.
+    assert counts == {"shared": n - missing, "missing": int(missing), "extra": int(extra),
+                      "found": n - missing + extra}  # fmt: skip
+    scores = paper_scores(counts)
+    _, _, _, f1, jaccard = next(k for k in KNOWN if k[1:3] == (missing, extra))
+    assert (scores["f1"], scores["jaccard"]) == pytest.approx((f1, jaccard))
+
+
+def test_the_gate_is_ten_pixels_and_not_one_to_one():
+    clean = np.array([[0.0, 0.0], [0.0, 12.0]])
+    assert paper_counts(clean, clean + [10.0, 0.0])["shared"] == 2
+    assert paper_counts(clean, clean + [10.01, 0.0])["shared"] == 0
+    between = paper_counts(clean, np.array([[0.0, 6.0]]))
+    assert between == {"shared": 2, "missing": 0, "extra": 0, "found": 1}
+    assert paper_scores(between)["precision"] == 2  # the paper's metric allows it
+
+
+def test_only_the_particle_is_looked_at():
+    outside = image_of([(50.0, 300.0), (200.0, 40.0), (500.0, 300.0), (200.0, 300.0)])
+    found = paper_columns(outside, CLEAN_THRESHOLD)
+    np.testing.assert_allclose(found, [[200, 300]], atol=0.5)
+    wide = paper_columns(outside, CLEAN_THRESHOLD, Region(0, 727, 0, 687))
+    assert len(wide) == 4
+
+
+def test_nothing_to_count():
+    assert paper_surface(particle()[:3]).shape == (0, 2)
+    scores = paper_scores(paper_counts(np.empty((0, 2)), np.empty((0, 2))))
+    assert all(np.isnan(value) for value in scores.values())
+    with pytest.raises(UserError, match="one frame"):
+        paper_columns(np.zeros((2, 3, 4)), 0.02)
