@@ -81,7 +81,7 @@ def test_through_the_surface_finder(missing, extra):
     clean = particle()
     seen = np.delete(clean, 0, axis=0) if missing else clean
     if extra:  # on the top row, in a hollow
-        seen = np.vstack([seen, [[200.0 - ROW, 335.0 + PITCH]]])
+        seen = np.vstack([seen, [[200.0 - ROW, 335.0 + PITCH / 2]]])
     n = len(surface(clean))
     assert n == GIVEN
     found = [
@@ -99,8 +99,8 @@ def test_through_the_surface_finder(missing, extra):
 
 def test_the_gate_is_ten_pixels_and_not_one_to_one():
     clean = np.array([[0.0, 0.0], [0.0, 12.0]])
-    assert paper_counts(clean, clean + [10.0, 0.0])["shared"] == 2
-    assert paper_counts(clean, clean + [10.01, 0.0])["shared"] == 0
+    assert paper_counts(clean, clean + np.array([10.0, 0.0]))["shared"] == 2
+    assert paper_counts(clean, clean + np.array([10.01, 0.0]))["shared"] == 0
     between = paper_counts(clean, np.array([[0.0, 6.0]]))
     assert between == {"shared": 2, "missing": 0, "extra": 0, "found": 1}
     assert paper_scores(between)["precision"] == 2  # the paper's metric allows it
