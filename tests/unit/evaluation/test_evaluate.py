@@ -62,7 +62,7 @@ def test_one_row_a_frame_dose_and_realisation(of_clean, evaluation, spec):
 
 
 def test_a_constant_image_is_the_floor(evaluation):
-    frames, columns, _ = evaluation.run(constant)
+    frames, columns, *_ = evaluation.run(constant)
     assert frames["n_found"].sum() == 0
     assert pooled_f1(frames) == 0
     assert not columns["reported"].any()
@@ -72,7 +72,7 @@ def test_a_constant_image_is_the_floor(evaluation):
 
 
 def test_the_counts_score_what_shot_noise_says(evaluation):
-    frames, _, _ = evaluation.run(raw)
+    frames, *_ = evaluation.run(raw)
     mean = evaluation.test.clean.mean()
     for dose, rows in frames.groupby("dose_e_per_px"):
         # The error is the variance, dose times the image; scaled to 0.45 e/px.
@@ -81,8 +81,8 @@ def test_the_counts_score_what_shot_noise_says(evaluation):
 
 
 def test_realisations_differ_and_repeat(evaluation):
-    first, _, one = evaluation.run(raw)
-    again, _, two = evaluation.run(raw)
+    first, _, one, _ = evaluation.run(raw)
+    again, _, two, _ = evaluation.run(raw)
     assert np.array_equal(one, two)
     timeless = [c for c in first.columns if c != "seconds"]
     assert first[timeless].equals(again[timeless])
@@ -103,5 +103,5 @@ def test_the_threshold_rejects_a_known_ghost(evaluation, particle):
     assert 0.12 * response < threshold <= 0.5 * response
     above = THRESHOLDS[np.searchsorted(THRESHOLDS, threshold) + 1 :]
     assert len(above) == 0 or above[0] > 0.9 * 0.5 * response
-    frames, _, _ = evaluation.run(haunted)
+    frames, *_ = evaluation.run(haunted)
     assert pooled_f1(frames) == 1.0

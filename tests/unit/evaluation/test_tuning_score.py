@@ -32,7 +32,7 @@ def test_it_is_what_the_evaluation_says(frames, spec):
 
     once = {**spec, "doses_e_per_px": [1.5], "reference_dose_e_per_px": 1.5, "realisations": 1,
             "validation_realisations": 1}  # fmt: skip
-    rows, _, _ = Evaluation(frames, frames, once).run(denoise)
+    rows = Evaluation(frames, frames, once).run(denoise).frames
     assert score["psnr_db"] == pytest.approx(rows["psnr"].mean(), abs=1e-5)
     assert score["threshold"] == rows["threshold"].iloc[0]
     sums = with_sums(rows)
@@ -43,7 +43,7 @@ def test_it_is_what_the_evaluation_says(frames, spec):
              "frames_digest": frames.digest, "dose_e_per_px": 1.5}  # fmt: skip
     known = known_thresholds(tuned, "psnr", frames.digest, 1)
     assert known == {1.5: score["threshold"]}
-    again, _, _ = Evaluation(frames, frames, once).run(denoise, thresholds=known)
+    again = Evaluation(frames, frames, once).run(denoise, thresholds=known).frames
     assert again.drop(columns="seconds").equals(rows.drop(columns="seconds"))
     assert known_thresholds(tuned, "psnr", "other frames", 1) == {}
     assert known_thresholds(tuned, "psnr", frames.digest, 2) == {}

@@ -55,14 +55,16 @@ def run(arguments: argparse.Namespace) -> None:
                 name, arguments.networks, arguments.baselines, test.pixel_size_nm, objective
             )
             evaluation = Evaluation(validation, test, {**spec, "doses_e_per_px": doses[objective]})
-            frames, _, images = evaluation.run(
+            result = evaluation.run(
                 denoise,
                 lambda line, what=f"{name}, for {objective}": log(f"{what}: {line}"),
                 known,
             )
-            tables.append(frames.assign(tuned_for=objective))
+            tables.append(result.frames.assign(tuned_for=objective))
             if objective == "psnr":
-                write_images(arguments.output / name / "images.h5", images, test.pixel_size_nm)
+                write_images(
+                    arguments.output / name / "images.h5", result.images, test.pixel_size_nm
+                )
         table = pd.concat(tables, ignore_index=True)
         # Last: a rule's job counts as done when its table is there.
         with atomic_path(arguments.output / name / "frames.parquet") as path:

@@ -15,14 +15,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", type=Path, default=Path("results/networks"), metavar="FOLDER")
     parser.add_argument("--baselines", type=Path, default=Path("results/baselines"),
                         metavar="FOLDER")  # fmt: skip
+    parser.add_argument("--pairs", type=Path, default=Path("results/structures/pairs.csv"))
     parser.add_argument("--output", type=Path, default=Path("results/evaluation"), metavar="FOLDER")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
     from lowdose.cli import log
     from lowdose.data.frames import read_frames
     from lowdose.evaluation.arms import arm
     from lowdose.evaluation.evaluate import Evaluation
+    from lowdose.evaluation.stakes import stakes
     from lowdose.evaluation.stored import write_images
     from lowdose.runtime import atomic_path, fix_torch
     from lowdose.stages import spec_from
@@ -30,14 +34,18 @@ def run(arguments: argparse.Namespace) -> None:
     fix_torch(arguments.threads)
     spec = spec_from(arguments, "evaluate", denoisers=arguments.denoisers)
     test = read_frames(arguments.frames / "test.h5")
-    evaluation = Evaluation(read_frames(arguments.frames / "validation.h5"), test, spec)
+    at_stake = stakes(pd.read_csv(arguments.pairs), test)
+    validation = read_frames(arguments.frames / "validation.h5")
+    evaluation = Evaluation(validation, test, spec, at_stake)
     for name in spec["denoisers"]:
         denoise = arm(name, arguments.networks, arguments.baselines, test.pixel_size_nm)
-        frames, columns, images = evaluation.run(denoise, lambda line, n=name: log(f"{n}: {line}"))
+        result = evaluation.run(denoise, lambda line, n=name: log(f"{n}: {line}"))
         folder = arguments.output / name
-        with atomic_path(folder / "columns.parquet") as path:
-            columns.assign(denoiser=name).to_parquet(path, index=False)
-        write_images(folder / "images.h5", images, test.pixel_size_nm)
+        for kind in ("columns", "sites"):
+            with atomic_path(folder / f"{kind}.parquet") as path:
+                getattr(result, kind).assign(denoiser=name).to_parquet(path, index=False)
+        write_images(folder / "images.h5", result.images, test.pixel_size_nm)
         # Last: a rule's job counts as done when its table is there.
         with atomic_path(folder / "frames.parquet") as path:
-            frames.assign(denoiser=name, frames_digest=test.digest).to_parquet(path, index=False)
+            table = result.frames.assign(denoiser=name, frames_digest=test.digest)
+            table.to_parquet(path, index=False)

@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
             fixed=spec["fixed"],
         )
         all_scores = pd.DataFrame([score_of(p) for p in trials[list(best)].to_dict("records")])
+        # A method may have a parameter of that name.
+        all_scores = all_scores.rename(columns={"threshold": "detection_threshold"})
         tables.append(pd.concat([trials.drop(columns="score"), all_scores], axis=1))
         tables[-1].insert(0, "objective", objective)
         found[objective] = {"parameters": best, "trials": len(trials), **score_of(best)}

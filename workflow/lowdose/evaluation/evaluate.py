@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lowdose.data.frames import FrameSet
+from lowdose.evaluation.limits import realisations
 from lowdose.evaluation.measure import candidates, per_column, surface_counts
+from lowdose.evaluation.stakes import site_scores
 from lowdose.evaluation.thresholds import best_threshold, truths
 from lowdose.metrics import image_metrics
 
@@ -18,6 +21,29 @@ from lowdose.metrics import image_metrics
 Denoise = Callable[[np.ndarray, float, np.ndarray], np.ndarray]
 
 VALIDATION_REALISATIONS = 2
+
+
+class Evaluated(NamedTuple):
+    """What came of the evaluation of one denoiser.
+
+    Attributes
+    ----------
+    frames : DataFrame
+        One row a frame, dose and realisation: metrics, counts of the surface, threshold,
+        seconds.
+    columns : DataFrame
+        One row a true column or vacancy of each of them.
+    images : array (frame, y, x), float32
+        Estimates, vacuum = 1, at the reference dose, realisation 0.
+    sites : DataFrame
+        One row a column at stake of each of them, ``score`` and ``reported``; empty if the
+        evaluation was given none.
+    """
+
+    frames: pd.DataFrame
+    columns: pd.DataFrame
+    images: np.ndarray
+    sites: pd.DataFrame
 
 
 class Evaluation:
@@ -29,10 +55,19 @@ class Evaluation:
         The detection threshold is chosen on the validation frames, nothing on the test frames.
     spec : mapping
         ``evaluation`` (sigma_nm, gate_nm), doses and realisations, ``seed``.
+    stakes : DataFrame, optional
+        Columns at stake in the test frames, from :func:`lowdose.evaluation.stakes.stakes`.
     """
 
-    def __init__(self, validation: FrameSet, test: FrameSet, spec: Mapping) -> None:
+    def __init__(
+        self,
+        validation: FrameSet,
+        test: FrameSet,
+        spec: Mapping,
+        stakes: pd.DataFrame | None = None,
+    ) -> None:
         self.validation, self.test, self.spec = validation, test, spec
+        self.stakes = {} if stakes is None else dict(list(stakes.groupby("frame")))
         self.sigma_nm = spec["evaluation"]["sigma_nm"]
         self.gate_nm = spec["evaluation"]["gate_nm"]
         self._truth = {id(frames): truths(frames) for frames in (validation, test)}
@@ -42,7 +77,7 @@ class Evaluation:
         denoise: Denoise,
         log: Callable[[str], None] = lambda line: None,
         thresholds: Mapping[float, float] | None = None,
-    ) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    ) -> Evaluated:
         """Evaluate one denoiser.
 
         Parameters
@@ -56,19 +91,13 @@ class Evaluation:
 
         Returns
         -------
-        frames : DataFrame
-            One row a frame, dose and realisation: metrics, counts of the surface, threshold,
-            seconds.
-        columns : DataFrame
-            One row a true column or vacancy of each of them.
-        images : array (frame, y, x), float32
-            Estimates, vacuum = 1, at the reference dose, realisation 0.
+        Evaluated
         """
-        frame_rows, column_tables, images = [], [], []
+        frame_rows, column_tables, images, site_tables = [], [], [], []
         for dose in self.spec["doses_e_per_px"]:
             threshold = (thresholds or {}).get(dose) or self.threshold(denoise, dose)
             reference = dose == self.spec["reference_dose_e_per_px"]
-            many = self.spec["realisations" if reference else "realisations_elsewhere"]
+            many = realisations(self.spec, dose)
             for number, row in self.test.table.iterrows():
                 truth = self._truth[id(self.test)][number]
                 clean = self.test.clean[number] * np.float32(dose)
@@ -77,7 +106,8 @@ class Evaluation:
                     begun = time.perf_counter()
                     estimate = denoise(counts, dose, clean)
                     seconds = time.perf_counter() - begun
-                    found = self._detect(estimate / dose, row["interface_y_nm"], threshold)
+                    every = self._detect(estimate / dose, row["interface_y_nm"], 0.0)
+                    found = every[every["response"] >= threshold].reset_index(drop=True)
                     key = {"frame": number, "dose_e_per_px": dose, "realisation": realisation}
                     surface = surface_counts(found, truth, row["interface_y_nm"], self.gate_nm)
                     metrics = image_metrics(clean, estimate, dose_e_per_px=dose)
@@ -86,11 +116,22 @@ class Evaluation:
                     )
                     columns = per_column(found, truth, row["interface_y_nm"], self.gate_nm)
                     column_tables.append(columns.assign(**key))
+                    if number in self.stakes:
+                        at_stake = self.stakes[number]
+                        score = site_scores(every, at_stake, self.gate_nm)
+                        site_tables.append(
+                            at_stake.assign(**key, score=score, reported=score >= threshold)
+                        )
                     if reference and realisation == 0:
                         images.append(estimate / np.float32(dose))
             log(f"{dose:g} e/px: threshold {threshold:.4f}")
         frames = pd.DataFrame(frame_rows).merge(self.test.table, on="frame", validate="many_to_one")
-        return frames, pd.concat(column_tables, ignore_index=True), np.stack(images)
+        return Evaluated(
+            frames,
+            pd.concat(column_tables, ignore_index=True),
+            np.stack(images),
+            pd.concat(site_tables, ignore_index=True) if site_tables else pd.DataFrame(),
+        )
 
     def threshold(self, denoise: Denoise, dose: float) -> float:
         """Choose the detection threshold: the best surface F1 on the validation frames.

@@ -32,7 +32,7 @@ class StabilisedBM3D(StabilisedDenoiser):
             "patch": Parameter(
                 np.nan, np.nan, 16, "choice", "bins", "edge of a patch", (8, 12, 16, 20, 24)
             ),
-            "radius": Parameter(6, 24, 16, "integer", "bins", "farthest patch compared"),
+            "radius": Parameter(6, 24, 22, "integer", "bins", "farthest patch compared"),
             "threshold": Parameter(
                 2.0, 3.5, 2.7, "linear", "noise sigma", "of the coefficients in the first stage"
             ),

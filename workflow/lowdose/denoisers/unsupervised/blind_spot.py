@@ -11,7 +11,7 @@ from lowdose.denoisers.classical.binned import BinnedDenoiser, binning
 from lowdose.denoisers.contract import DenoiserInfo, Parameter
 from lowdose.denoisers.unsupervised.one_frame import Recipe, learn, with_own_counts
 
-MOST_STEPS = 120
+MOST_STEPS = 60
 HELD_OUT = 0.1
 FEWEST = 100  # pixels, from which anything can be learned
 

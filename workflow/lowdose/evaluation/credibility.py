@@ -1,0 +1,188 @@
+"""May a column be believed?  Denoisers at the columns at stake, beside what the electrons allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lowdose import seeds
+from lowdose.evaluation.stakes import outcomes
+from lowdose.evaluation.statistics import interval_of
+from lowdose.evaluation.summary import with_intervals
+
+IDEAL = "ideal"
+RIGHT = 0.95
+NEVER = 1e9  # stands for a dose that is beyond all that were tried, in quantiles
+MEASURES = {
+    "auc": ("won", "compared", (0, 1)),
+    "fill_in_rate": ("n_filled", "n_absent", (0, 1)),
+    "erasure_rate": ("n_erased", "n_present", (0, 1)),
+    "right_rate": ("n_right", "n_decided", (0, 1)),
+}
+
+
+def credibility_table(
+    sites: pd.DataFrame, limits: pd.DataFrame, spec: Mapping, by: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Return how denoisers decide the columns at stake, by denoiser and dose.
+
+    Parameters
+    ----------
+    sites : DataFrame
+        ``sites`` of all of them, with ``denoiser``; that of the ideal observer among them.
+    limits : DataFrame
+        From :func:`lowdose.evaluation.limits.limits_table`.
+    spec : mapping
+        ``denoisers`` (their order), ``draws``, ``seed``.
+    by : tuple of str
+        Further columns of `sites` that define groups, e.g. ``("kind",)`` or ``("site",)``.
+
+    Returns
+    -------
+    DataFrame
+        ``denoiser, dose_e_per_px``, `by`, ``n_units, n_rows, method``, and with ``_low`` and
+        ``_high`` over base shapes: ``auc``, `fill_in_rate` (a column is shown at an empty site),
+        ``erasure_rate`` (none is shown at a column), ``right_rate`` (decisions that are right,
+        where present and absent are equally frequent); ``efficiency``: the dose at which the ideal
+        observer has the same area under the ROC, divided by this dose.
+    """
+    results = {name: outcomes(group) for name, group in sites.groupby("denoiser", sort=False)}
+    rows = pd.concat([t.assign(denoiser=name) for name, t in results.items()], ignore_index=True)
+    # Vacancies and adatoms are sites that are truly empty in one of the frames.
+    keys = ["denoiser", "dose_e_per_px", *by]
+    table = with_intervals(
+        rows, {"auc": MEASURES["auc"]}, keys, spec["draws"], spec["seed"], "credibility"
+    )
+    rest = {k: v for k, v in MEASURES.items() if k != "auc"}
+    empty = rows[rows["kind"] != "half"]
+    if len(empty):
+        decided = with_intervals(empty, rest, keys, spec["draws"], spec["seed"], "credibility")
+        decided = decided.drop(columns=["n_units", "n_rows", "method"])
+        table = table.merge(decided, on=keys, how="left")
+    found = []
+    for key, group in rows.groupby(keys, sort=False):
+        chosen = dict(zip(by, key[2:], strict=True))
+        own = limits
+        for column, value in chosen.items():
+            own = own[own[column] == value]
+        found.append({**dict(zip(keys, key, strict=True)), **_efficiency(group, own, spec)})
+    table = table.merge(pd.DataFrame(found), on=keys)
+    place = {name: i for i, name in enumerate([IDEAL, *spec["denoisers"]])}
+    return table.sort_values(
+        keys, key=lambda c: c.map(place) if c.name == "denoiser" else c, ignore_index=True
+    )
+
+
+def doses_needed(sites: pd.DataFrame, spec: Mapping) -> pd.DataFrame:
+    """Return the dose from which on 95 % of the decisions are right, by denoiser.
+
+    Returns
+    -------
+    DataFrame
+        ``denoiser, dose_e_per_px, low, high`` [e/px], infinite where more than the highest dose
+        is needed; decisions are as in ``right_rate``, the rate is interpolated in the logarithm
+        of the dose.
+    """
+    rows = []
+    for name, group in sites[sites["kind"] != "half"].groupby("denoiser", sort=False):
+        table = outcomes(group)
+        effect = _DoseNeeded(table)
+        interval = interval_of(
+            effect, 0.95, spec["draws"], None, seeds.rng(spec["seed"], "dose needed")
+        )
+        values = [np.inf if not v < NEVER / 2 else v for v in interval]
+        rows.append(dict(zip(("denoiser", "dose_e_per_px", "low", "high"), (name, *values),
+                             strict=True)))  # fmt: skip
+    order = {name: i for i, name in enumerate([IDEAL, *spec["denoisers"]])}
+    return pd.DataFrame(rows).sort_values("denoiser", key=lambda c: c.map(order), ignore_index=True)
+
+
+def roc(sites: pd.DataFrame) -> pd.DataFrame:
+    """Return the ROC over all sites of one denoiser and dose, of truly empty or full ones.
+
+    Returns
+    -------
+    DataFrame
+        ``fill_in_rate, shown_rate`` from (0, 0) to (1, 1), and the ``threshold`` of the score.
+    """
+    chosen = sites[sites["kind"] != "half"]
+    score, present = chosen["score"].to_numpy(), chosen["present"].to_numpy(dtype=bool)
+    levels = np.unique(score)[::-1]
+    shown, filled = (
+        np.searchsorted(np.sort(-score[which]), -levels, side="right") / which.sum()
+        for which in (present, ~present)
+    )
+    return pd.DataFrame(
+        {
+            "fill_in_rate": np.r_[0.0, filled, 1.0],
+            "shown_rate": np.r_[0.0, shown, 1.0],
+            "threshold": np.r_[np.inf, levels, -np.inf],
+        }
+    )
+
+
+class _Efficiency:
+    """Ratio of doses at equal area under the ROC, for any multiplicity of the base shapes."""
+
+    def __init__(self, own: pd.DataFrame, limits: pd.DataFrame) -> None:
+        units = sorted(own["base_shape"].unique())
+        self.n_units, self.dose = len(units), float(own["dose_e_per_px"].iloc[0])
+        sums = own.groupby("base_shape")[["won", "compared"]].sum().loc[units]
+        self.won, self.compared = sums["won"].to_numpy(), sums["compared"].to_numpy()
+        # Each pair of the exact curves weighs what it does among the denoiser's comparisons.
+        weight = own.groupby("pair")["compared"].sum()
+        curve = limits[limits["pair"].isin(weight.index)]
+        curve = curve.assign(top=curve["auc"] * curve["pair"].map(weight))
+        top = curve.pivot_table(
+            index="dose_e_per_px", columns="base_shape", values="top", aggfunc="sum"
+        )
+        self.doses, self.top = top.index.to_numpy(), top[units].to_numpy()
+
+    def of(self, times: np.ndarray) -> np.ndarray:
+        bottom = times @ self.compared
+        auc = (times @ self.won) / bottom
+        ideal = (times @ self.top.T) / bottom[:, None]
+        equal = np.array([
+            np.exp(np.interp(a, curve, np.log(self.doses)))
+            for a, curve in zip(auc, ideal, strict=True)
+        ])  # fmt: skip
+        # At chance or below, nothing was learned from the counts.
+        return np.where(auc <= 0.5, 0.0, equal / self.dose)
+
+
+def _efficiency(own: pd.DataFrame, limits: pd.DataFrame, spec: Mapping) -> dict[str, float]:
+    interval = interval_of(
+        _Efficiency(own, limits), 0.95, spec["draws"], (0.0, np.inf),
+        seeds.rng(spec["seed"], "efficiency"),
+    )  # fmt: skip
+    return dict(zip(("efficiency", "efficiency_low", "efficiency_high"), interval, strict=True))
+
+
+class _DoseNeeded:
+    """The dose from which on the right rate stays above `RIGHT`, for any multiplicity of shapes."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        sums = table.groupby(["dose_e_per_px", "base_shape"])[["n_right", "n_decided"]].sum()
+        self.right, self.decided = (
+            sums[name].unstack("base_shape").to_numpy() for name in ("n_right", "n_decided")
+        )
+        self.log_doses = np.log(sums.index.levels[0].to_numpy())
+        self.n_units = self.right.shape[1]
+
+    def of(self, times: np.ndarray) -> np.ndarray:
+        rates = (times @ self.right.T) / (times @ self.decided.T)
+        return np.array([self._crossing(rate) for rate in rates])
+
+    def _crossing(self, rate: np.ndarray) -> float:
+        below = np.flatnonzero(rate < RIGHT)
+        if not len(below):
+            return float(np.exp(self.log_doses[0]))
+        k = below[-1]
+        if k == len(rate) - 1:
+            return NEVER
+        share = (RIGHT - rate[k]) / (rate[k + 1] - rate[k])
+        return float(
+            np.exp(self.log_doses[k] + share * (self.log_doses[k + 1] - self.log_doses[k]))
+        )
