@@ -33,6 +33,8 @@ ENVIRONMENT = {
     "contest": "evaluate",
     "methods": "evaluate",
     "summarise": "evaluate",
+    "limits": "evaluate",
+    "credibility": "evaluate",
     "columns": "evaluate",
     "mechanism": "train",
     "compare": "evaluate",
@@ -82,6 +84,11 @@ class Study:
     def denoisers(self) -> list[str]:
         """Everything that is evaluated, in the order of the tables."""
         return [*contest.REFERENCES, *self.config.baselines, *self.config.shipped, *self.networks()]
+
+    def shown(self) -> list[str]:
+        """Denoisers of figures with room for few: of each network its first training."""
+        first = sweeps.first_of_each(self.networks())
+        return [n for n in self.denoisers() if "." not in n or n in first]
 
     def ready(self) -> list[str]:
         """Denoisers that can be evaluated at once: neither tuned nor trained by the study."""
@@ -253,6 +260,16 @@ class Study:
     def _methods(self) -> dict:
         return contest.table_spec(self.config)
 
+    def _limits(self) -> dict:
+        return {**self._doses(), "seed": self.config.seed}
+
+    def _credibility(self) -> dict:
+        return {
+            "denoisers": self.denoisers(),
+            "draws": self.config.evaluation.bootstrap_draws,
+            "seed": self.config.seed,
+        }
+
     def _summarise(self) -> dict:
         return {
             "denoisers": self.denoisers(),
@@ -324,6 +341,7 @@ class Study:
             "shipped": list(self.config.shipped),
             "networks": self.networks(),
             "widest": self.widest(),
+            "shown": self.shown(),
             "study": self.config.study,
             "evaluation": {k: evaluation[k] for k in ("gate_nm", "false_discovery_rate")},
             **self._doses(),

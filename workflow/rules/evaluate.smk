@@ -2,9 +2,11 @@ rule evaluate:
     input:
         denoiser=lambda wildcards: study.made_by(wildcards.denoiser),
         frames=["results/frames/validation.h5", "results/frames/test.h5"],
+        pairs="results/structures/pairs.csv",
     output:
         "results/evaluation/{denoiser}/frames.parquet",
         "results/evaluation/{denoiser}/columns.parquet",
+        "results/evaluation/{denoiser}/sites.parquet",
         "results/evaluation/{denoiser}/images.h5",
     log:
         "results/logs/evaluate/{denoiser}.log",
@@ -29,10 +31,13 @@ use rule evaluate as evaluate_ready with:
     input:
         networks=[str(path) for name in study.config.shipped for path in released.files(name)],
         frames=["results/frames/validation.h5", "results/frames/test.h5"],
+        pairs="results/structures/pairs.csv",
     output:
-        expand("results/evaluation/{name}/frames.parquet", name=study.ready()),
-        expand("results/evaluation/{name}/columns.parquet", name=study.ready()),
-        expand("results/evaluation/{name}/images.h5", name=study.ready()),
+        expand(
+            "results/evaluation/{name}/{file}",
+            name=study.ready(),
+            file=["frames.parquet", "columns.parquet", "sites.parquet", "images.h5"],
+        ),
     log:
         "results/logs/evaluate/ready.log",
     benchmark:

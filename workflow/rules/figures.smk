@@ -6,6 +6,7 @@ FIGURES = [
     "filters",
     "learning_curves",
     "likelihood",
+    "credibility",
 ]
 EVALUATED = expand(
     "results/evaluation/{name}/{file}",

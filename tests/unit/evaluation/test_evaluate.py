@@ -33,7 +33,7 @@ def of_clean(evaluation):
 
 
 def test_the_expectation_reaches_the_ceiling(of_clean):
-    frames, columns, _ = of_clean
+    frames, columns, *_ = of_clean
     # Columns 0.05 nm wide and 0.24 nm apart on a flat vacuum: the detector has no excuse.
     assert pooled_f1(frames) == 1.0
     assert frames["n_filled"].sum() == 0
@@ -50,7 +50,7 @@ def test_the_expectation_reaches_the_ceiling(of_clean):
 
 
 def test_one_row_a_frame_dose_and_realisation(of_clean, evaluation, spec):
-    frames, columns, images = of_clean
+    frames, columns, images, _ = of_clean
     key = ["frame", "dose_e_per_px", "realisation"]
     assert not frames.duplicated(key).any()
     # Four frames: two realisations at the reference dose, one elsewhere.

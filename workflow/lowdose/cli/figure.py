@@ -13,6 +13,7 @@ FIGURES = (
     "filters",
     "learning_curves",
     "likelihood",
+    "credibility",
 )
 
 # Only where the study has such a sweep; from the tables of ``lowdose compare``.

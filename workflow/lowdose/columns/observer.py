@@ -18,7 +18,7 @@ from scipy.stats import norm
 from lowdose.runtime import UserError
 
 # Pixels at which the two expectations differ by less than this share say nothing.
-_SAME = 1e-6
+_SAME = 1e-4
 # The characteristic function is followed until it is below this, in steps fine enough for sums
 # that lie this many standard deviations from 0.
 _VANISHED = 1e-9

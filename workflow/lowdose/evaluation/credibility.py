@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from lowdose import seeds
 from lowdose.evaluation.stakes import outcomes
@@ -82,8 +83,8 @@ def doses_needed(sites: pd.DataFrame, spec: Mapping) -> pd.DataFrame:
     -------
     DataFrame
         ``denoiser, dose_e_per_px, low, high`` [e/px], infinite where more than the highest dose
-        is needed; decisions are as in ``right_rate``, the rate is interpolated in the logarithm
-        of the dose.
+        is needed; decisions are as in ``right_rate``, whose normal quantile is interpolated in
+        the root of the dose.
     """
     rows = []
     for name, group in sites[sites["kind"] != "half"].groupby("denoiser", sort=False):
@@ -168,7 +169,7 @@ class _DoseNeeded:
         self.right, self.decided = (
             sums[name].unstack("base_shape").to_numpy() for name in ("n_right", "n_decided")
         )
-        self.log_doses = np.log(sums.index.levels[0].to_numpy())
+        self.roots = np.sqrt(sums.index.levels[0].to_numpy())
         self.n_units = self.right.shape[1]
 
     def of(self, times: np.ndarray) -> np.ndarray:
@@ -178,11 +179,11 @@ class _DoseNeeded:
     def _crossing(self, rate: np.ndarray) -> float:
         below = np.flatnonzero(rate < RIGHT)
         if not len(below):
-            return float(np.exp(self.log_doses[0]))
+            return float(self.roots[0] ** 2)
         k = below[-1]
         if k == len(rate) - 1:
             return NEVER
-        share = (RIGHT - rate[k]) / (rate[k + 1] - rate[k])
-        return float(
-            np.exp(self.log_doses[k] + share * (self.log_doses[k + 1] - self.log_doses[k]))
-        )
+        # d' grows as the root of the dose, and the rate is the normal integral of its half.
+        low, high, wanted = norm.ppf(np.clip([rate[k], rate[k + 1], RIGHT], 1e-3, 1 - 1e-3))
+        share = (wanted - low) / (high - low)
+        return float((self.roots[k] + share * (self.roots[k + 1] - self.roots[k])) ** 2)

@@ -32,6 +32,8 @@ class Inputs:
         Folder with ``results.csv``.
     columns : Path
         ``likelihood.parquet``.
+    limits : Path
+        Folder with the ideal observer's ``sites.parquet``.
     mechanism : Path
         ``filters.h5``.
     classes : Path
@@ -44,6 +46,7 @@ class Inputs:
     networks: Path = Path(FILES["networks"])
     tables: Path = Path(FILES["tables"])
     columns: Path = Path(FILES["columns"])
+    limits: Path = Path(FILES["limits"])
     mechanism: Path = Path(FILES["mechanism"])
     structures: Path = Path(FILES["structures"])
     classes: Path = Path(FILES["classes"])
@@ -99,6 +102,16 @@ class Inputs:
     def compared(self, name: str) -> pd.DataFrame:
         """Return a table that compares the trainings of a sweep."""
         return _read(self.tables / f"{name}.csv", "compare")
+
+    def table(self, name: str, stage: str) -> pd.DataFrame:
+        """Return a CSV of the folder of tables, which a stage has written."""
+        return _read(self.tables / f"{name}.csv", stage)
+
+    def sites(self, denoiser: str) -> pd.DataFrame:
+        """Return the columns at stake as a denoiser, or the ideal observer, shows them."""
+        if denoiser == "ideal":
+            return _read(self.limits / "sites.parquet", "limits")
+        return _read(self.evaluation / denoiser / "sites.parquet", "evaluate")
 
     def likelihood(self) -> pd.DataFrame:
         """Return the verdict on every detected surface column."""

@@ -7,6 +7,7 @@ FILES = {
     "networks": "results/networks",
     "tables": "results/tables",
     "columns": "results/columns/likelihood.parquet",
+    "limits": "results/limits",
     "mechanism": "results/mechanism/filters.h5",
     "structures": "results/structures",
     "classes": "results/frames/classes.parquet",
