@@ -1,0 +1,225 @@
+"""How good is a denoised frame when nobody knows the truth?  The counts can say.
+
+Counts that were dealt at random to two frames are independent given what is in front of the beam
+(:func:`lowdose.columns.likelihood.thin`).  One part is denoised, the other has not been seen by the
+denoiser and tests it: for the mean squared error, and for structure that the denoiser has left
+out.  After Batson and Royer, ICML 2019 (arXiv:1901.11365) and Oliveira, Lei and Tibshirani, J. Am.
+Stat. Assoc. (2023, arXiv:2112.01611).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft, stats
+
+from lowdose.columns.likelihood import thin
+from lowdose.runtime import UserError
+
+# The counts that are dealt to the first part -> its expectation, both (y, x) [e/px].
+Denoise = Callable[[np.ndarray], np.ndarray]
+
+SHARE = 0.9
+BLOCK_PX = 32  # errors of a denoiser are alike over a column or two
+LEAST_EXPECTED = 1e-3  # e/px: below it a residual's scale is no longer known
+
+
+class Risk(NamedTuple):
+    """An estimate of the mean squared error with its confidence limits [(e/px)²].
+
+    ``share`` is the part of the dose at which it holds.
+    """
+
+    mse: float
+    low: float
+    high: float
+    share: float
+
+
+class Residuals(NamedTuple):
+    """What a denoised frame has left in counts that it has not seen.
+
+    Attributes
+    ----------
+    variance : float
+        Of Pearson residuals, 1 if the expectation is right.
+    excess : float
+        Standard errors by which it is above 1.
+    correlation : array (lag_y, lag_x)
+        Autocorrelation of the residuals, lag 0 in the middle and 1 there; structure that was left
+        out shows as peaks.
+    whiteness_p : float
+        P-value of no correlation at any of these lags (Ljung and Box, Biometrika 65, 297, 1978).
+    deviance : float
+        Mean Poisson deviance of a pixel; about 1 at many counts, less at few.
+    """
+
+    variance: float
+    excess: float
+    correlation: np.ndarray
+    whiteness_p: float
+    deviance: float
+
+
+def thinned_risk(
+    denoise: Denoise,
+    counts: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    share: float = SHARE,
+    splits: int = 1,
+    level: float = 0.95,
+) -> Risk:
+    """Estimate the mean squared error of a denoiser on one frame, without its expectation.
+
+    Parameters
+    ----------
+    denoise : callable
+        Takes counts at `share` of the frame's dose, returns their expectation (at that dose).
+    counts : array (y, x)
+        Whole electrons.
+    rng : numpy.random.Generator
+        Deals the electrons.
+    share : float
+        Part of the electrons that the denoiser is given, between 0 and 1.
+    splits : int
+        How often they are dealt anew; the estimates are averaged.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Risk
+        Of the expectation **at the whole frame's dose**, as estimated from `share` of it: a
+        denoiser that is given all electrons does a little better.  The interval is Student's t
+        over blocks of 32 x 32 pixels.
+
+    Raises
+    ------
+    UserError
+        If the counts are not whole electrons, or a number is impossible.
+
+    Notes
+    -----
+    With y' ~ Binomial(y, p) and a = y - y', which is independent of y' and has the mean
+    (1 - p) lambda, ``mean((a / (1 - p) - f(y') / p)^2) - mean(a) / (1 - p)^2`` has the expectation
+    ``mean((lambda - f(y') / p)^2)``: the variance of a / (1 - p), lambda / (1 - p), is what the
+    second term estimates.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"The share of the electrons is {share}; give a number between 0 and 1.")
+    if splits < 1 or not 0 < level < 1:
+        raise UserError("Give 1 split or more and a confidence level between 0 and 1.")
+    counts = _frame(counts)
+    total = np.zeros(counts.shape)
+    for _ in range(splits):
+        seen, unseen = thin(counts, share, rng)
+        estimate = _like(denoise(seen), counts) / share
+        kept = unseen.astype(np.float64) / (1 - share)
+        total += (kept - estimate) ** 2 - kept / (1 - share)
+    blocks = _block_means(total / splits)
+    if len(blocks) < 2:
+        raise UserError(
+            f"A frame of {counts.shape} px has no two blocks of {BLOCK_PX} px; give a larger one."
+        )
+    mse = float(np.mean(total) / splits)
+    reach = stats.t.ppf((1 + level) / 2, len(blocks) - 1) * stats.sem(blocks)
+    return Risk(mse, mse - reach, mse + reach, share)
+
+
+def psnr_of(risk: Risk, dose_e_per_px: float, reference: float = 0.45) -> tuple[float, ...]:
+    """Return the PSNR that a risk stands for, and its limits [dB].
+
+    Parameters
+    ----------
+    risk : Risk
+    dose_e_per_px : float
+        Of the whole frame, in vacuum.
+    reference : float
+        Dose to which images are scaled first, as in :func:`lowdose.metrics.psnr`.
+
+    Returns
+    -------
+    psnr, low, high : float
+        Infinite where the risk, which may be estimated as negative, is not positive.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = np.maximum([risk.mse, risk.high, risk.low], 0) * (reference / dose_e_per_px) ** 2
+        return tuple(float(v) for v in -10 * np.log10(scaled))
+
+
+def residuals(unseen: np.ndarray, expected: np.ndarray, reach_px: int = 48) -> Residuals:
+    """Test an expectation on counts that it was not made from.
+
+    Parameters
+    ----------
+    unseen : array (y, x)
+        Counts [e/px].
+    expected : array (y, x)
+        Their expectation [e/px], from other counts of the same frame: with :func:`thin`,
+        ``(1 - share) / share`` times what was made of the part that was seen.
+    reach_px : int
+        Lags up to this many pixels are looked at.
+
+    Returns
+    -------
+    Residuals
+    """
+    unseen = _frame(unseen).astype(np.float64)
+    expected = np.maximum(_like(expected, unseen), LEAST_EXPECTED)
+    if not 1 <= reach_px < min(unseen.shape) // 2:
+        raise UserError(f"Lags up to {reach_px} px do not fit a frame of {unseen.shape} px.")
+    pearson = (unseen - expected) / np.sqrt(expected)
+    n = pearson.size
+    variance = float(np.mean(pearson**2))
+    # The fourth moment of a Poisson residual: 3 + 1 / lambda.
+    error = np.sqrt(np.mean(2 + 1 / expected) / n)
+    correlation = _autocorrelation(pearson, reach_px)
+    # Of each pair of opposite lags, which are one number, one.
+    half = correlation.ravel()[: correlation.size // 2]
+    statistic = n * np.sum(half**2)
+    ratio = np.where(unseen > 0, unseen / expected, 1.0)
+    deviance = 2 * np.mean(unseen * np.log(ratio) - (unseen - expected))
+    return Residuals(
+        variance,
+        float((variance - 1) / error),
+        correlation,
+        float(stats.chi2.sf(statistic, len(half))),
+        float(deviance),
+    )
+
+
+def _autocorrelation(residual: np.ndarray, reach: int) -> np.ndarray:
+    """Return the autocorrelation at lags up to `reach`, without wrapping round."""
+    centred = residual - residual.mean()
+    shape = [fft.next_fast_len(n + reach, real=True) for n in residual.shape]
+    power = np.abs(fft.rfft2(centred, shape)) ** 2
+    full = fft.irfft2(power, shape)
+    lags = np.arange(-reach, reach + 1)
+    values = full[np.ix_(lags, lags)]
+    pairs = np.outer(*(n - np.abs(lags) for n in residual.shape))
+    # Each lag by the pairs of pixels that it has, scaled so that its variance is 1 / n.
+    return values / values[reach, reach] * np.sqrt(residual.size / pairs)
+
+
+def _block_means(values: np.ndarray) -> np.ndarray:
+    """Return the means of whole blocks; the rim that fills none is left out."""
+    rows, cols = (n // BLOCK_PX for n in values.shape)
+    whole = values[: rows * BLOCK_PX, : cols * BLOCK_PX]
+    return whole.reshape(rows, BLOCK_PX, cols, BLOCK_PX).mean(axis=(1, 3)).ravel()
+
+
+def _frame(counts) -> np.ndarray:
+    counts = np.asarray(counts)
+    if counts.ndim != 2:
+        raise UserError(f"The counts have shape {counts.shape}; give one frame (y, x).")
+    return counts
+
+
+def _like(estimate, counts: np.ndarray) -> np.ndarray:
+    estimate = np.asarray(estimate, dtype=np.float64)
+    if estimate.shape != counts.shape or not np.isfinite(estimate).all():
+        raise UserError("The expectation is not a finite image of the counts' shape.")
+    return estimate
