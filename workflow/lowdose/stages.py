@@ -35,6 +35,7 @@ ENVIRONMENT = {
     "summarise": "evaluate",
     "limits": "evaluate",
     "credibility": "evaluate",
+    "risk": "evaluate",
     "columns": "evaluate",
     "mechanism": "train",
     "compare": "evaluate",
@@ -262,6 +263,13 @@ class Study:
 
     def _limits(self) -> dict:
         return {**self._doses(), "seed": self.config.seed}
+
+    def _risk(self) -> dict:
+        return {
+            "denoisers": [n for n in self.shown() if n != "clean"],
+            "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "seed": self.config.seed,
+        }
 
     def _credibility(self) -> dict:
         return {

@@ -7,6 +7,7 @@ FIGURES = [
     "learning_curves",
     "likelihood",
     "credibility",
+    "risk",
 ]
 EVALUATED = expand(
     "results/evaluation/{name}/{file}",

@@ -14,6 +14,7 @@ FIGURES = (
     "learning_curves",
     "likelihood",
     "credibility",
+    "risk",
 )
 
 # Only where the study has such a sweep; from the tables of ``lowdose compare``.

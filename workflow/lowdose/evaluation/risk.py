@@ -1,0 +1,64 @@
+"""The error that counts alone give, beside the true one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lowdose import seeds
+from lowdose.columns.likelihood import thin
+from lowdose.data.frames import FrameSet
+from lowdose.denoisers.without_truth import SHARE, residuals, thinned_risk
+from lowdose.evaluation.evaluate import Denoise
+
+REALISATION = 0
+
+
+def risk_table(frames: FrameSet, denoise: Denoise, spec: Mapping) -> pd.DataFrame:
+    """Estimate the error of a denoiser on every frame without its expectation, and with it.
+
+    Parameters
+    ----------
+    frames : FrameSet
+    denoise : Denoise
+    spec : mapping
+        ``dose_e_per_px``, ``seed``.
+
+    Returns
+    -------
+    DataFrame
+        One row a frame: ``frame, base_shape, mse, mse_low, mse_high`` [(e/px)²], the estimate;
+        ``true_mse`` of the same estimates, at the share of the dose that the denoiser was given;
+        ``full_mse`` of the frame with all its electrons; ``variance, excess, whiteness_p,
+        deviance`` of the residuals on the electrons that it was not given.
+    """
+    dose = spec["dose_e_per_px"]
+    rows = []
+    for number, row in frames.table.iterrows():
+        clean = frames.clean[number] * np.float32(dose)
+        counts = frames.counts(number, dose, REALISATION, spec["seed"])
+        rng = seeds.rng(spec["seed"], "risk", row["model_id"])
+        state = rng.bit_generator.state
+        made: list[np.ndarray] = []
+
+        def of_part(seen: np.ndarray, clean=clean, made=made) -> np.ndarray:
+            made.append(denoise(seen, SHARE * dose, np.float32(SHARE) * clean))
+            return made[-1]
+
+        risk = thinned_risk(of_part, counts, rng)
+        rng.bit_generator.state = state
+        _, unseen = thin(counts, SHARE, rng)  # the same electrons again
+        left = residuals(unseen, made[0] * ((1 - SHARE) / SHARE))
+        full = denoise(counts, dose, clean)
+        rows.append(
+            {
+                "frame": number, "base_shape": row["base_shape"],
+                "mse": risk.mse, "mse_low": risk.low, "mse_high": risk.high,
+                "true_mse": np.mean(np.square(made[0] / SHARE - clean, dtype=np.float64)),
+                "full_mse": np.mean(np.square(full - clean, dtype=np.float64)),
+                **{k: getattr(left, k) for k in ("variance", "excess", "whiteness_p", "deviance")},
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
