@@ -33,8 +33,9 @@ def every_spec(one):
     specs |= {("tune", b): one.spec("tune", baseline=b) for b in one.tuned()}
     specs |= {("evaluate", d): one.spec("evaluate", denoiser=d) for d in one.denoisers()}
     specs |= {("contest", d): one.spec("contest", contender=d) for d in contest.contenders(config_)}
-    specs |= {(s, ""): one.spec(s) for s in ("summarise", "columns", "mechanism", *WORLD)}
-    specs[("methods", "")] = one.spec("methods")
+    once = ("summarise", "columns", "mechanism", "methods", "limits", "credibility", "risk",
+            "verdicts", *WORLD)  # fmt: skip
+    specs |= {(s, ""): one.spec(s) for s in once}
     specs[("compare", "")] = one.spec("compare", table="field")
     return specs | {("figure", "dose"): one.spec("figure", figure="dose")}
 
@@ -74,10 +75,18 @@ def test_specifications_are_json_of_builtin_types():
         ),
         (
             {"evaluation": {"sigma_nm": 0.05}},
-            {"evaluate", "summarise", "columns", "contest", "methods"},
+            {"evaluate", "summarise", "columns", "contest", "methods", "verdicts"},
         ),
-        ({"evaluation": {"bootstrap_draws": 300}}, {"summarise", "compare", "methods"}),
-        ({"frames": {"realisations": 3}}, {"frames", "dataset", "evaluate", "summarise", "figure"}),
+        (
+            {"evaluation": {"bootstrap_draws": 300}},
+            {"summarise", "compare", "methods", "credibility", "verdicts"},
+        ),
+        ({"evaluation": {"null_draws": 9}}, {"verdicts", "summarise"}),
+        ({"evaluation": {"full_grid": ["raw"]}}, {"evaluate", "limits", "summarise"}),
+        (
+            {"frames": {"realisations": 3}},
+            {"frames", "dataset", "evaluate", "summarise", "figure", "limits"},
+        ),
     ],
     ids=str,
 )
@@ -109,6 +118,8 @@ def test_a_further_network_adds_its_jobs_and_the_summaries():
         ("contest", "slim.white.seed0"),
         ("methods", ""),
         ("summarise", ""),
+        ("credibility", ""),
+        ("risk", ""),
         ("mechanism", ""),
         ("figure", "dose"),
     }

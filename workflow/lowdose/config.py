@@ -115,6 +115,20 @@ class Evaluation(Strict):
     false_discovery_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05, description="nominal false-discovery rate of the column verdicts"
     )
+    verdict_frames: int = Field(
+        500, ge=1, description="frames on which the verdicts' false discoveries are counted"
+    )
+    null_frames: int = Field(
+        40, ge=0, description="of these, frames with the parametric null, which runs all again"
+    )
+    null_draws: int = Field(
+        20, ge=1, description="frames drawn for each group of columns of the parametric null"
+    )
+    full_grid: list[Name] = Field(
+        [],
+        description="denoisers evaluated with `frames.realisations` at every dose, not at the "
+        "reference dose alone",
+    )
 
 
 class Comparison(Strict):

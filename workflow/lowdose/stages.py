@@ -13,11 +13,12 @@ from typing import Any
 
 from lowdose import config as configuration
 from lowdose import contest, environments, sweeps
-from lowdose.config_networks import ARCHITECTURES, field_estimate
+from lowdose.config_networks import ARCHITECTURES
 from lowdose.denoisers import registry, released
 from lowdose.provenance import canonical_json, code_digest
 from lowdose.runtime import UserError
 from lowdose.structures import plan
+from lowdose.study_names import Names
 
 # Command (module of lowdose.cli) -> environment of envs/.
 ENVIRONMENT = {
@@ -36,6 +37,7 @@ ENVIRONMENT = {
     "limits": "evaluate",
     "credibility": "evaluate",
     "risk": "evaluate",
+    "verdicts": "evaluate",
     "columns": "evaluate",
     "mechanism": "train",
     "compare": "evaluate",
@@ -50,61 +52,13 @@ SWEEPS = {
 }
 
 
-class Study:
+class Study(Names):
     """A configuration with the names, paths and specifications that follow from it.
 
     Parameters
     ----------
     config : lowdose.config.Config
     """
-
-    def __init__(self, config: configuration.Config) -> None:
-        contest.check(config)
-        for name in config.shipped:
-            released.folder(name)
-        self.config = config
-        self.values = config.model_dump(mode="json")
-
-    # Names: the closed sets of the workflow's wildcards.
-
-    @property
-    def shards(self) -> list[str]:
-        """Names of the wave shards."""
-        count = len(plan.shards(self.values["structures"], self.per_shard))
-        return [f"shard{i:03d}" for i in range(count)]
-
-    @property
-    def per_shard(self) -> int:
-        """Models of a shard."""
-        return self.config.simulation.models_per_shard
-
-    def networks(self) -> list[str]:
-        """Trained networks as denoisers: ``<network>.<training set>.seed<k>``, in order."""
-        return self.config.training_names()
-
-    def denoisers(self) -> list[str]:
-        """Everything that is evaluated, in the order of the tables."""
-        return [*contest.REFERENCES, *self.config.baselines, *self.config.shipped, *self.networks()]
-
-    def shown(self) -> list[str]:
-        """Denoisers of figures with room for few: of each network its first training."""
-        first = sweeps.first_of_each(self.networks())
-        return [n for n in self.denoisers() if "." not in n or n in first]
-
-    def ready(self) -> list[str]:
-        """Denoisers that can be evaluated at once: neither tuned nor trained by the study."""
-        return [*contest.REFERENCES, *self.config.shipped]
-
-    def tuned(self) -> list[str]:
-        """Everything that is tuned: baselines, and methods of the comparison."""
-        return list(dict.fromkeys([*self.config.baselines, *contest.methods(self.config)]))
-
-    def widest(self) -> str:
-        """The trained network with the largest receptive field, first seed."""
-        return max(
-            self.networks(),
-            key=lambda name: field_estimate(self.config.networks[name.split(".")[0]].spec),
-        )
 
     # Specifications: one JSON-safe dictionary a job.
 
@@ -147,10 +101,11 @@ class Study:
         spec = self.config.networks[denoiser.split(".")[0]].spec
         return ["lowdose.denoisers.checkpoints", ARCHITECTURES[spec.architecture][0]]
 
-    def code_of_ready(self, stage: str) -> str:
-        """Return the digest of a stage that evaluates those of `ready`."""
-        names = ["raw", *self.config.shipped]
-        return self.code_of(stage, *sorted({m for name in names for m in self.modules_of(name)}))
+    def code_of_several(self, stage: str, denoisers: list[str]) -> str:
+        """Return the digest of a stage that evaluates several denoisers in one job."""
+        # Clean and constant are no modules of their own: the stage imports them.
+        named = [n for n in denoisers if n not in ("clean", "constant")]
+        return self.code_of(stage, *sorted({m for name in named for m in self.modules_of(name)}))
 
     def priority(self, network: str) -> int:
         """Rank a training by its length, those of so many minutes before those of steps."""
@@ -252,6 +207,7 @@ class Study:
             "denoisers": denoisers,
             "evaluation": contest.detection(self.config),
             **self._doses(),
+            "full_grid": [n for n in denoisers if n in self.config.evaluation.full_grid],
             "seed": self.config.seed,
         }
 
@@ -262,7 +218,22 @@ class Study:
         return contest.table_spec(self.config)
 
     def _limits(self) -> dict:
-        return {**self._doses(), "seed": self.config.seed}
+        doses = self._doses()
+        if self.config.evaluation.full_grid:
+            doses["realisations_elsewhere"] = doses["realisations"]
+        return {**doses, "seed": self.config.seed}
+
+    def _verdicts(self) -> dict:
+        keys = ("verdict_frames", "null_frames", "null_draws", "bootstrap_draws")
+        return {
+            "denoisers": [self.widest(), *self.config.shipped],
+            "evaluation": {
+                **contest.detection(self.config),
+                **{key: self.values["evaluation"][key] for key in keys},
+            },
+            "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "seed": self.config.seed,
+        }
 
     def _risk(self) -> dict:
         return {
@@ -305,7 +276,10 @@ class Study:
         evaluation = self.values["evaluation"]
         return {
             "denoiser": self.widest(),
-            "evaluation": {k: v for k, v in evaluation.items() if k != "bootstrap_draws"},
+            "evaluation": {
+                **contest.detection(self.config),
+                "false_discovery_rate": evaluation["false_discovery_rate"],
+            },
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
         }

@@ -44,7 +44,7 @@ use rule evaluate as evaluate_ready with:
         "results/logs/evaluate/ready.jsonl"
     params:
         spec=study.spec_of("evaluate", denoisers=study.ready()),
-        code=study.code_of_ready("evaluate"),
+        code=study.code_of_several("evaluate", study.ready()),
         libraries=study.libraries_of("evaluate"),
 
 

@@ -8,6 +8,7 @@ FIGURES = [
     "likelihood",
     "credibility",
     "risk",
+    "verdicts",
 ]
 EVALUATED = expand(
     "results/evaluation/{name}/{file}",

@@ -54,7 +54,7 @@ use rule contest as contest_ready with:
         "results/logs/contest/ready.jsonl"
     params:
         spec=study.spec_of("contest", contenders=study.ready()),
-        code=study.code_of_ready("contest"),
+        code=study.code_of_several("contest", study.ready()),
         libraries=study.libraries_of("contest"),
 
 

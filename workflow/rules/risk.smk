@@ -23,9 +23,7 @@ rule risk:
         runtime=30,
     params:
         spec=study.spec_of("risk"),
-        code=study.code_of(
-            "risk", *sorted({m for name in study.shown() if name not in ("clean", "constant") for m in study.modules_of(name)})
-        ),
+        code=study.code_of_several("risk", study.shown()),
         libraries=study.libraries_of("risk"),
     shell:
         "python -m lowdose --threads {threads} risk --spec {params.spec:q} 2> {log:q}"

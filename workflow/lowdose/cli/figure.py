@@ -15,6 +15,7 @@ FIGURES = (
     "likelihood",
     "credibility",
     "risk",
+    "verdicts",
 )
 
 # Only where the study has such a sweep; from the tables of ``lowdose compare``.

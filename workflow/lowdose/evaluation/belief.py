@@ -40,6 +40,51 @@ def surface_of(
     return points[on_surface]
 
 
+def cross_fitted(
+    counts: np.ndarray,
+    clean: np.ndarray,
+    denoise: Denoise,
+    dose: float,
+    pixel_size_nm: float,
+    interface_y_nm: float,
+    sigma_nm: float,
+    threshold_of_half: float,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Propose surface columns on one half of a frame's electrons and test them on the other.
+
+    Parameters
+    ----------
+    counts, clean : array (y, x)
+        The frame and its expectation [e/px].
+    denoise : Denoise
+    dose : float
+        Of the whole frame [e/px in vacuum].
+    pixel_size_nm, interface_y_nm, sigma_nm : float
+        Pixel size, height of the interface, scale of the detector [nm].
+    threshold_of_half : float
+        Detection threshold at the half's dose.
+    rng : numpy.random.Generator
+        Deals the electrons.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`lowdose.columns.likelihood.cross_fitted_e_values`, with the exact one-sided
+        ``p_value`` against vacuum.
+    """
+    first, second = thin(counts, SHARE, rng)
+    half = denoise(first, SHARE * dose, SHARE * clean)
+    proposed = surface_of(
+        half / (SHARE * dose), pixel_size_nm, interface_y_nm, sigma_nm, threshold_of_half
+    )
+    tested = cross_fitted_e_values(
+        half, second, proposed, pixel_size_nm, dose, p=SHARE, radius_nm=RADIUS_NM, polarity=1
+    )
+    total, pixels = disc_sums(second, proposed, pixel_size_nm, RADIUS_NM)
+    return tested.assign(p_value=poisson_p_value(total, pixels * (1 - SHARE) * dose))
+
+
 def column_table(
     frames: FrameSet,
     denoise: Denoise,
@@ -88,15 +133,11 @@ def column_table(
             counts, shown, pixel, disc_means(whole, shown, pixel, RADIUS_NM), dose, RADIUS_NM
         )  # fmt: skip
 
-        rng = seeds.rng(spec["seed"], "thin", row["model_id"], f"{dose:g} e/px")
-        first, second = thin(counts, SHARE, rng)
-        half = denoise(first, SHARE * dose, SHARE * clean)
-        proposed = surface_of(half / (SHARE * dose), pixel, interface, sigma, threshold_of_half)
-        tested = cross_fitted_e_values(
-            half, second, proposed, pixel, dose, p=SHARE, radius_nm=RADIUS_NM, polarity=1
-        )
-        total, pixels = disc_sums(second, proposed, pixel, RADIUS_NM)
-        tested["p_value"] = poisson_p_value(total, pixels * (1 - SHARE) * dose)
+        tested = cross_fitted(
+            counts, clean, denoise, dose, pixel, interface, sigma, threshold_of_half,
+            seeds.rng(spec["seed"], "thin", row["model_id"], f"{dose:g} e/px"),
+        )  # fmt: skip
+        proposed = tested[["x_nm", "y_nm"]].to_numpy()
         level = settings["false_discovery_rate"]
         tested["supported"] = benjamini_hochberg(tested["p_value"].to_numpy(), level)
         tested["supported_e"] = e_bh(tested["e_value"].to_numpy(), level)

@@ -1,0 +1,71 @@
+"""The closed sets of names of a study: shards, networks, denoisers."""
+
+from __future__ import annotations
+
+from lowdose import config as configuration
+from lowdose import contest, sweeps
+from lowdose.config_networks import field_estimate
+from lowdose.denoisers import released
+from lowdose.runtime import UserError
+from lowdose.structures import plan
+
+
+class Names:
+    """A configuration with the names that follow from it.
+
+    Parameters
+    ----------
+    config : lowdose.config.Config
+    """
+
+    def __init__(self, config: configuration.Config) -> None:
+        contest.check(config)
+        for name in config.shipped:
+            released.folder(name)
+        self.config = config
+        self.values = config.model_dump(mode="json")
+        for name in config.evaluation.full_grid:
+            if name not in (known := self.denoisers()):
+                raise UserError(
+                    f"evaluation.full_grid names {name}, which is not evaluated; there are "
+                    f"{', '.join(known)}."
+                )
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the wave shards."""
+        count = len(plan.shards(self.values["structures"], self.per_shard))
+        return [f"shard{i:03d}" for i in range(count)]
+
+    @property
+    def per_shard(self) -> int:
+        """Models of a shard."""
+        return self.config.simulation.models_per_shard
+
+    def networks(self) -> list[str]:
+        """Trained networks as denoisers: ``<network>.<training set>.seed<k>``, in order."""
+        return self.config.training_names()
+
+    def denoisers(self) -> list[str]:
+        """Everything that is evaluated, in the order of the tables."""
+        return [*contest.REFERENCES, *self.config.baselines, *self.config.shipped, *self.networks()]
+
+    def shown(self) -> list[str]:
+        """Denoisers of figures with room for few: of each network its first training."""
+        first = sweeps.first_of_each(self.networks())
+        return [n for n in self.denoisers() if "." not in n or n in first]
+
+    def ready(self) -> list[str]:
+        """Denoisers that can be evaluated at once: neither tuned nor trained by the study."""
+        return [*contest.REFERENCES, *self.config.shipped]
+
+    def tuned(self) -> list[str]:
+        """Everything that is tuned: baselines, and methods of the comparison."""
+        return list(dict.fromkeys([*self.config.baselines, *contest.methods(self.config)]))
+
+    def widest(self) -> str:
+        """The trained network with the largest receptive field, first seed."""
+        return max(
+            self.networks(),
+            key=lambda name: field_estimate(self.config.networks[name.split(".")[0]].spec),
+        )
