@@ -34,7 +34,7 @@ def every_spec(one):
     specs |= {("evaluate", d): one.spec("evaluate", denoiser=d) for d in one.denoisers()}
     specs |= {("contest", d): one.spec("contest", contender=d) for d in contest.contenders(config_)}
     once = ("summarise", "columns", "mechanism", "methods", "limits", "credibility", "risk",
-            "verdicts", *WORLD)  # fmt: skip
+            "verdicts", "filters", *WORLD)  # fmt: skip
     specs |= {(s, ""): one.spec(s) for s in once}
     specs[("compare", "")] = one.spec("compare", table="field")
     return specs | {("figure", "dose"): one.spec("figure", figure="dose")}
@@ -121,6 +121,7 @@ def test_a_further_network_adds_its_jobs_and_the_summaries():
         ("credibility", ""),
         ("risk", ""),
         ("mechanism", ""),
+        ("filters", ""),
         ("figure", "dose"),
     }
 

@@ -124,6 +124,9 @@ class Evaluation(Strict):
     null_draws: int = Field(
         20, ge=1, description="frames drawn for each group of columns of the parametric null"
     )
+    filter_shapes: int = Field(
+        8, ge=1, description="test shapes at whose sites equivalent filters are described"
+    )
     full_grid: list[Name] = Field(
         [],
         description="denoisers evaluated with `frames.realisations` at every dose, not at the "

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "verdicts": "evaluate",
     "columns": "evaluate",
     "mechanism": "train",
+    "filters": "train",
     "compare": "evaluate",
     "figure": "figures",
 }
@@ -290,6 +291,14 @@ class Study(Names):
         known = sweeps.trainings(self.config)
         return {
             "networks": [t["denoiser"] for t in known if t["own_pixel_size_nm"] == native],
+            "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
+            "seed": self.config.seed,
+        }
+
+    def _filters(self) -> dict:
+        return {
+            "networks": self.filtered(),
+            "shapes": self.config.evaluation.filter_shapes,
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
         }

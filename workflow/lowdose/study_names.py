@@ -55,6 +55,13 @@ class Names:
         first = sweeps.first_of_each(self.networks())
         return [n for n in self.denoisers() if "." not in n or n in first]
 
+    def filtered(self) -> list[str]:
+        """Networks whose equivalent filters are described: those of the camera's pixels."""
+        native = self.config.camera.pixel_size_nm
+        own = {t["denoiser"] for t in sweeps.trainings(self.config)
+               if t["own_pixel_size_nm"] == native}  # fmt: skip
+        return [n for n in self.shown() if n in own or n in self.config.shipped]
+
     def ready(self) -> list[str]:
         """Denoisers that can be evaluated at once: neither tuned nor trained by the study."""
         return [*contest.REFERENCES, *self.config.shipped]

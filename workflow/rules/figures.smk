@@ -9,6 +9,7 @@ FIGURES = [
     "credibility",
     "risk",
     "verdicts",
+    "mechanism",
 ]
 EVALUATED = expand(
     "results/evaluation/{name}/{file}",

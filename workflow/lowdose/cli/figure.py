@@ -16,6 +16,7 @@ FIGURES = (
     "credibility",
     "risk",
     "verdicts",
+    "mechanism",
 )
 
 # Only where the study has such a sweep; from the tables of ``lowdose compare``.
