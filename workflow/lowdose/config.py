@@ -127,7 +127,7 @@ class Evaluation(Strict):
     filter_shapes: int = Field(
         8, ge=1, description="test shapes at whose sites equivalent filters are described"
     )
-    full_grid: list[Name] = Field(
+    full_grid: list[str] = Field(
         [],
         description="denoisers evaluated with `frames.realisations` at every dose, not at the "
         "reference dose alone",
