@@ -50,7 +50,11 @@ use rule evaluate as evaluate_ready with:
 
 rule summarise:
     input:
-        frames=expand("results/evaluation/{name}/frames.parquet", name=study.denoisers()),
+        frames=expand(
+            "results/evaluation/{name}/{file}.parquet",
+            name=study.denoisers(),
+            file=["frames", "columns"],
+        ),
         cards=expand(
             "results/networks/{name}/card.json",
             name=[name.replace(".", "/") for name in study.networks()],
@@ -74,6 +78,7 @@ rule summarise:
             category="6 Tables",
             labels={"table": "results"},
         ),
+        "results/tables/strata.csv",
         "results/tables/index.csv",
         "results/tables/headline.json",
     log:

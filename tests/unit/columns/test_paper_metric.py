@@ -14,6 +14,7 @@ from lowdose.columns.paper_metric import (
     paper_counts,
     paper_scores,
     paper_surface,
+    surface_of_paper,
 )
 from lowdose.runtime import UserError
 
@@ -123,6 +124,16 @@ def test_only_the_particle_is_looked_at():
     np.testing.assert_allclose(found, [[200, 300]], atol=0.5)
     wide = paper_columns(outside, CLEAN_THRESHOLD, Region(0, 727, 0, 687))
     assert len(wide) == 4
+
+
+def test_on_frames_of_any_size_the_interface_is_the_end():
+    """What lies below the interface is not looked at, and edges count from 30 px above it."""
+    points = particle()
+    support = [(200.0 + PITCH * 3, 335.0 + PITCH * i) for i in range(-5, 6)]
+    image = image_of([*points, *support]) / VACUUM
+    found = surface_of_paper(image, CLEAN_THRESHOLD, 255.0 + 30.0)
+    assert len(found) == GIVEN
+    assert found[:, 0].max() < 285
 
 
 def test_nothing_to_count():

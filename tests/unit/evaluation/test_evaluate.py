@@ -49,6 +49,20 @@ def test_the_expectation_reaches_the_ceiling(of_clean):
     assert not columns.loc[columns["site"] == "vacancy", "reported"].any()
 
 
+def test_what_is_slow_is_measured_on_the_first_realisations(particle, spec, monkeypatch):
+    monkeypatch.setattr("lowdose.evaluation.evaluate.SLOW_REALISATIONS", 1)
+    once = {**spec, "doses_e_per_px": [0.45]}
+    frames = Evaluation(particle.frame_set("PtNp1c"), particle.frame_set("PtNp1a"), once).run(
+        clean
+    )[0]
+    slow = frames[["ssim", "poisson_deviance", "paper_shared"]].notna().all(axis=1)
+    assert (slow == (frames["realisation"] == 0)).all()
+    assert frames["psnr"].notna().all()
+    # The paper compares with the blobs of the clean image: the expectation is without fault.
+    first = frames[slow]
+    assert (first["paper_missing"] == 0).all() and (first["paper_extra"] == 0).all()
+
+
 def test_one_row_a_frame_dose_and_realisation(of_clean, evaluation, spec):
     frames, columns, images, _ = of_clean
     key = ["frame", "dose_e_per_px", "realisation"]

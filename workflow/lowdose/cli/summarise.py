@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from lowdose.cli import log
     from lowdose.evaluation.described import described, index_of
+    from lowdose.evaluation.strata import strata_table
     from lowdose.evaluation.summary import comparisons, headline, results_table
     from lowdose.report.table import results_html
     from lowdose.runtime import atomic_path, write_text
@@ -43,7 +44,16 @@ def run(arguments: argparse.Namespace) -> None:
     compared = comparisons(
         frames, spec["widest"], others, spec["reference_dose_e_per_px"], draws, spec["seed"]
     )
-    for name, one in (("results", table), ("comparisons", compared)):
+    strata = [
+        strata_table(
+            frames[frames["denoiser"] == name],
+            pd.read_parquet(arguments.evaluation / name / "columns.parquet"),
+            spec,
+        ).assign(denoiser=name)
+        for name in spec["denoisers"]
+    ]
+    tables = {"results": table, "comparisons": compared, "strata": pd.concat(strata)}
+    for name, one in tables.items():
         with atomic_path(arguments.output / f"{name}.csv") as path:
             one.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     with atomic_path(arguments.output / "index.csv") as path:

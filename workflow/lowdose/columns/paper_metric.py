@@ -99,6 +99,31 @@ def paper_surface(
     return points[np.unique(edges[above])]
 
 
+def surface_of_paper(relative: np.ndarray, threshold: float, interface_px: float) -> np.ndarray:
+    """Return the paper's surface columns of a frame of any size.
+
+    Parameters
+    ----------
+    relative : array (y, x)
+        Image, vacuum = 1, of about 6.2 pm a pixel.
+    threshold : float
+        `CLEAN_THRESHOLD` or `DENOISED_THRESHOLD`.
+    interface_px : float
+        Row of the interface.  As on the authors' frames the image ends there, and edges of the
+        alpha shape count from 30 pixels above it.
+
+    Returns
+    -------
+    array (surface column, 2)
+        Row and column [px].
+    """
+    rows = max(1, round(interface_px))
+    cut = VACUUM * np.asarray(relative, dtype=np.float64)[:rows]
+    whole = Region(0, rows, 0, cut.shape[1])
+    line = interface_px - (Region().bottom - Region().interface)
+    return paper_surface(paper_columns(cut, threshold, whole), line)
+
+
 def paper_counts(clean_px: np.ndarray, denoised_px: np.ndarray) -> dict[str, int]:
     """Count surface columns that both images share, that the second lacks and that it adds.
 

@@ -20,6 +20,8 @@ MEASURES: dict[str, tuple[str, str | None, tuple[float, float] | None]] = {
     "recall": ("n_matched", "n_true", (0, 1)),
     "f1": ("twice_matched", "n_both", (0, 1)),
     "jaccard": ("n_matched", "n_either", (0, 1)),
+    "paper_f1": ("paper_twice_shared", "paper_both", (0, 1)),
+    "paper_jaccard": ("paper_shared", "paper_either", (0, 1)),
     "localisation_pm": ("squared_error_nm2", "n_matched", None),
     "fill_in_rate": ("n_filled", "n_vacancies", (0, 1)),
     "erasure_rate": ("n_erased", "n_partners", (0, 1)),
@@ -61,7 +63,8 @@ def results_table(
     """
     frames = with_sums(frames)
     by = ["denoiser", "dose_e_per_px"]
-    wanted = {name: MEASURES[name] for name in measures}
+    # The paper's own metric belongs to evaluations that ran it.
+    wanted = {name: MEASURES[name] for name in measures if MEASURES[name][0] in frames}
     result = with_intervals(frames, wanted, by, draws, seed, "bootstrap")
     result = result.rename(columns={"n_rows": "n_frames", "method": "interval_method"})
     if "localisation_pm" in wanted:
@@ -117,7 +120,8 @@ def with_intervals(
         if result is None:
             result = one[[*by, "n_units", "n_rows", "method", *limits.values()]]
         else:
-            result = result.merge(one[[*by, *limits.values()]], on=list(by))
+            # Left: some measures are only there at the reference dose.
+            result = result.merge(one[[*by, *limits.values()]], on=list(by), how="left")
     return result
 
 
@@ -152,7 +156,14 @@ def comparisons(
 def with_sums(frames: pd.DataFrame) -> pd.DataFrame:
     """Add the sums from which F1 and Jaccard are made."""
     matched, both = frames["n_matched"], frames["n_true"] + frames["n_found"]
-    return frames.assign(twice_matched=2 * matched, n_both=both, n_either=both - matched)
+    frames = frames.assign(twice_matched=2 * matched, n_both=both, n_either=both - matched)
+    if "paper_shared" in frames:
+        shared = frames["paper_shared"]
+        either = frames["paper_missing"] + frames["paper_extra"] + shared
+        frames = frames.assign(
+            paper_twice_shared=2 * shared, paper_either=either, paper_both=either + shared
+        )
+    return frames
 
 
 def headline(table: pd.DataFrame, spec: Mapping) -> list[str]:
