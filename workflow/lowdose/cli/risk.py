@@ -35,8 +35,9 @@ def run(arguments: argparse.Namespace) -> None:
         denoise = arm(name, arguments.networks, arguments.baselines, frames.pixel_size_nm)
         table = risk_table(frames, denoise, spec)
         tables.append(table.assign(denoiser=name))
-        inside = (table["mse_low"] <= table["true_mse"]) & (table["true_mse"] <= table["mse_high"])
-        log(f"{name}: the true error is within the interval in {inside.sum()} of {len(table)}")
+        true = table["true_gain"]
+        inside = (table["gain_low"] <= true) & (true <= table["gain_high"])
+        log(f"{name}: the true gain is within the interval in {inside.sum()} of {len(table)}")
     with atomic_path(arguments.output) as path:
         pd.concat(tables, ignore_index=True).to_csv(
             path, index=False, float_format="%.6g", lineterminator="\n"

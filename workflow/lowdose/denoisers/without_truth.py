@@ -22,19 +22,29 @@ from lowdose.runtime import UserError
 Denoise = Callable[[np.ndarray], np.ndarray]
 
 SHARE = 0.9
-BLOCK_PX = 32  # errors of a denoiser are alike over a column or two
 LEAST_EXPECTED = 1e-3  # e/px: below it a residual's scale is no longer known
 
 
 class Risk(NamedTuple):
-    """An estimate of the mean squared error with its confidence limits [(e/px)²].
+    """What counts alone say of a denoiser's error on one frame.
 
-    ``share`` is the part of the dose at which it holds.
+    Attributes
+    ----------
+    mse, mse_low, mse_high : float
+        Mean squared error with its confidence limits [(e/px)²].
+    gain, gain_low, gain_high : float
+        By how much it is below that of a constant image, the mean of the counts [(e/px)²].  The
+        greater part of the noise of `mse` does not depend on the denoiser and is not in here.
+    share : float
+        Part of the dose at which both hold.
     """
 
     mse: float
-    low: float
-    high: float
+    mse_low: float
+    mse_high: float
+    gain: float
+    gain_low: float
+    gain_high: float
     share: float
 
 
@@ -93,8 +103,7 @@ def thinned_risk(
     -------
     Risk
         Of the expectation **at the whole frame's dose**, as estimated from `share` of it: a
-        denoiser that is given all electrons does a little better.  The interval is Student's t
-        over blocks of 32 x 32 pixels.
+        denoiser that is given all electrons does a little better.
 
     Raises
     ------
@@ -104,29 +113,38 @@ def thinned_risk(
     Notes
     -----
     With y' ~ Binomial(y, p) and a = y - y', which is independent of y' and has the mean
-    (1 - p) lambda, ``mean((a / (1 - p) - f(y') / p)^2) - mean(a) / (1 - p)^2`` has the expectation
-    ``mean((lambda - f(y') / p)^2)``: the variance of a / (1 - p), lambda / (1 - p), is what the
-    second term estimates.
+    q lambda, q = 1 - p, ``mean((a / q - f(y') / p)^2) - mean(a) / q^2`` has the expectation
+    ``mean((lambda - f(y') / p)^2)``: the variance of a / q, lambda / q, is what the second term
+    estimates.  Given y' the pixels' terms are independent, and their variances follow from
+    Poisson's factorial moments, which a (a - 1) ... (a - k + 1) estimates without bias: the
+    interval needs no resampling.  With several splits it is that of one, and conservative.
     """
     if not 0 < share < 1:
         raise UserError(f"The share of the electrons is {share}; give a number between 0 and 1.")
     if splits < 1 or not 0 < level < 1:
         raise UserError("Give 1 split or more and a confidence level between 0 and 1.")
     counts = _frame(counts)
-    total = np.zeros(counts.shape)
+    q, found = 1 - share, []
     for _ in range(splits):
         seen, unseen = thin(counts, share, rng)
         estimate = _like(denoise(seen), counts) / share
-        kept = unseen.astype(np.float64) / (1 - share)
-        total += (kept - estimate) ** 2 - kept / (1 - share)
-    blocks = _block_means(total / splits)
-    if len(blocks) < 2:
-        raise UserError(
-            f"A frame of {counts.shape} px has no two blocks of {BLOCK_PX} px; give a larger one."
-        )
-    mse = float(np.mean(total) / splits)
-    reach = stats.t.ppf((1 + level) / 2, len(blocks) - 1) * stats.sem(blocks)
-    return Risk(mse, mse - reach, mse + reach, share)
+        constant = seen.mean(dtype=np.float64) / share
+        a = unseen.astype(np.float64)
+        mse = np.mean((a / q - estimate) ** 2 - a / q**2)
+        gain = np.mean((a / q - constant) ** 2 - (a / q - estimate) ** 2)
+        # a^2 / q^2 - a (2 f / q + 1 / q^2) and 2 a (f - c) / q are what scatters.
+        slope = 2 * estimate / q + 1 / q**2
+        second = a * (a - 1)
+        third = second * (a - 2)
+        scatter = (4 * third + 6 * second + a) / q**4 + slope**2 * a
+        scatter -= 2 * slope * (2 * second + a) / q**2
+        of_gain = 4 * (estimate - constant) ** 2 * a / q**2
+        found.append((mse, gain, scatter.mean() / a.size, of_gain.mean() / a.size))
+    mse, gain, *variances = np.mean(found, axis=0)
+    reach = stats.norm.ppf((1 + level) / 2) * np.sqrt(np.maximum(variances, 0))
+    ends = [float(value + sign * r) for value, r in zip((mse, gain), reach, strict=True)
+            for sign in (-1, 1)]  # fmt: skip
+    return Risk(float(mse), *ends[:2], float(gain), *ends[2:], share)
 
 
 def psnr_of(risk: Risk, dose_e_per_px: float, reference: float = 0.45) -> tuple[float, ...]:
@@ -145,9 +163,9 @@ def psnr_of(risk: Risk, dose_e_per_px: float, reference: float = 0.45) -> tuple[
     psnr, low, high : float
         Infinite where the risk, which may be estimated as negative, is not positive.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = np.maximum([risk.mse, risk.high, risk.low], 0) * (reference / dose_e_per_px) ** 2
-        return tuple(float(v) for v in -10 * np.log10(scaled))
+    errors = np.maximum([risk.mse, risk.mse_high, risk.mse_low], 0)
+    with np.errstate(divide="ignore"):
+        return tuple(float(v) for v in -10 * np.log10(errors * (reference / dose_e_per_px) ** 2))
 
 
 def residuals(unseen: np.ndarray, expected: np.ndarray, reach_px: int = 48) -> Residuals:
@@ -202,13 +220,6 @@ def _autocorrelation(residual: np.ndarray, reach: int) -> np.ndarray:
     pairs = np.outer(*(n - np.abs(lags) for n in residual.shape))
     # Each lag by the pairs of pixels that it has, scaled so that its variance is 1 / n.
     return values / values[reach, reach] * np.sqrt(residual.size / pairs)
-
-
-def _block_means(values: np.ndarray) -> np.ndarray:
-    """Return the means of whole blocks; the rim that fills none is left out."""
-    rows, cols = (n // BLOCK_PX for n in values.shape)
-    whole = values[: rows * BLOCK_PX, : cols * BLOCK_PX]
-    return whole.reshape(rows, BLOCK_PX, cols, BLOCK_PX).mean(axis=(1, 3)).ravel()
 
 
 def _frame(counts) -> np.ndarray:

@@ -29,8 +29,9 @@ def risk_table(frames: FrameSet, denoise: Denoise, spec: Mapping) -> pd.DataFram
     Returns
     -------
     DataFrame
-        One row a frame: ``frame, base_shape, mse, mse_low, mse_high`` [(e/px)²], the estimate;
-        ``true_mse`` of the same estimates, at the share of the dose that the denoiser was given;
+        One row a frame: ``frame, base_shape``; ``mse, mse_low, mse_high, gain, gain_low,
+        gain_high`` [(e/px)²], see :class:`lowdose.denoisers.without_truth.Risk`; ``true_mse`` and
+        ``true_gain`` of the same estimate, at the share of the dose that the denoiser was given;
         ``full_mse`` of the frame with all its electrons; ``variance, excess, whiteness_p,
         deviance`` of the residuals on the electrons that it was not given.
     """
@@ -49,14 +50,17 @@ def risk_table(frames: FrameSet, denoise: Denoise, spec: Mapping) -> pd.DataFram
 
         risk = thinned_risk(of_part, counts, rng)
         rng.bit_generator.state = state
-        _, unseen = thin(counts, SHARE, rng)  # the same electrons again
+        seen, unseen = thin(counts, SHARE, rng)  # the same electrons again
+        constant = seen.mean(dtype=np.float64) / SHARE
         left = residuals(unseen, made[0] * ((1 - SHARE) / SHARE))
         full = denoise(counts, dose, clean)
+        true = np.mean(np.square(made[0] / SHARE - clean, dtype=np.float64))
+        flat = np.mean(np.square(constant - clean, dtype=np.float64))
         rows.append(
             {
                 "frame": number, "base_shape": row["base_shape"],
-                "mse": risk.mse, "mse_low": risk.low, "mse_high": risk.high,
-                "true_mse": np.mean(np.square(made[0] / SHARE - clean, dtype=np.float64)),
+                **{k: v for k, v in risk._asdict().items() if k != "share"},
+                "true_mse": true, "true_gain": flat - true,
                 "full_mse": np.mean(np.square(full - clean, dtype=np.float64)),
                 **{k: getattr(left, k) for k in ("variance", "excess", "whiteness_p", "deviance")},
             }

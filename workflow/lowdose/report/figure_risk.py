@@ -8,9 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import WIDTH_IN, looks, titles
+
+LEAST_GAIN = -0.1  # (e/px)²: the raw counts, far below a constant image, are left out
 
 
 def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
@@ -25,19 +28,18 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
                      "width_ratios": (1, 0.9)},
     )  # fmt: skip
     for name in names:
-        rows = table[table["denoiser"] == name]
-        error = [(rows["mse"] - rows["mse_low"]), (rows["mse_high"] - rows["mse"])]
+        rows = table[(table["denoiser"] == name) & (table["true_gain"] > LEAST_GAIN)]
+        error = [(rows["gain"] - rows["gain_low"]), (rows["gain_high"] - rows["gain"])]
         left.errorbar(
-            rows["true_mse"], rows["mse"], yerr=error, ls="none", elinewidth=0.7, capsize=0,
-            marker=look[name]["marker"] or "o", color=look[name]["color"], ms=3.5, alpha=0.75,
-            label=title[name],
+            1e3 * rows["true_gain"], 1e3 * rows["gain"], yerr=1e3 * np.array(error), ls="none",
+            elinewidth=0.7, capsize=0, marker=look[name]["marker"] or "o",
+            color=look[name]["color"], ms=3.5, alpha=0.75,
         )  # fmt: skip
-    values = table.loc[table["true_mse"] > 0, "true_mse"]
-    ends = values.min() / 1.6, values.max() * 1.6
+    ends = np.array([*left.get_xlim(), *left.get_ylim()])
+    ends = ends.min(), ends.max()
     left.plot(ends, ends, color="#555555", lw=0.8, zorder=0)
-    left.set(xscale="log", yscale="log", xlim=ends, ylim=ends,
-             xlabel="true mean squared error [(e/px)²]",
-             ylabel="estimate from counts alone [(e/px)²]")  # fmt: skip
+    left.set(xlim=ends, ylim=ends, xlabel="true gain over a constant image [10⁻³ (e/px)²]",
+             ylabel="gain estimated from counts alone")  # fmt: skip
     left.set_title("(a) without the truth, and with it", loc="left")
     left.grid()
     places = np.arange(len(names))[::-1]
@@ -52,6 +54,9 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     right.set_yticks(places, [title[n] for n in names])
     right.tick_params(axis="y", length=0)
     right.set_xscale("symlog", linthresh=3)
+    right.xaxis.set_major_locator(FixedLocator([-3, 0, 3, 10, 100, 1000]))
+    right.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    right.xaxis.set_minor_locator(NullLocator())
     right.set_xlabel("residual variance above 1 [standard errors]")
     right.set_title("(b) what was left out of the frame", loc="left")
     right.grid(axis="x")
