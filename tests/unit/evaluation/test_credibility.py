@@ -137,6 +137,9 @@ def test_efficiency_is_a_ratio_of_doses():
         assert own["efficiency"] == pytest.approx(0.5, abs=0.06)
         assert own["efficiency_low"] < 0.5 < own["efficiency_high"]
     assert (table.loc["blind", "efficiency"] == 0).all()
+    # Always right: how much dose that needs cannot be said.
+    sure = made_up({0.45: 40.0}).assign(denoiser="sharp")
+    assert credibility_table(sure, limits, SPEC)["efficiency"].isna().all()
     by_kind = credibility_table(sites, limits, SPEC, ("kind",))
     assert by_kind["kind"].eq("vacancy").all()
     np.testing.assert_array_equal(by_kind["auc"], table["auc"])

@@ -15,6 +15,7 @@ from lowdose.evaluation.summary import with_intervals
 
 IDEAL = "ideal"
 RIGHT = 0.95
+HIGHEST_AUC = 0.99  # up to which an efficiency is given
 NEVER = 1e9  # stands for a dose that is beyond all that were tried, in quantiles
 MEASURES = {
     "auc": ("won", "compared", (0, 1)),
@@ -47,7 +48,8 @@ def credibility_table(
         ``_high`` over base shapes: ``auc``, `fill_in_rate` (a column is shown at an empty site),
         ``erasure_rate`` (none is shown at a column), ``right_rate`` (decisions that are right,
         where present and absent are equally frequent); ``efficiency``: the dose at which the ideal
-        observer has the same area under the ROC, divided by this dose.
+        observer has the same area under the ROC, divided by this dose; missing above an area of
+        0.99, where many doses are alike.
     """
     results = {name: outcomes(group) for name, group in sites.groupby("denoiser", sort=False)}
     rows = pd.concat([t.assign(denoiser=name) for name, t in results.items()], ignore_index=True)
@@ -149,8 +151,10 @@ class _Efficiency:
             np.exp(np.interp(a, curve, np.log(self.doses)))
             for a, curve in zip(auc, ideal, strict=True)
         ])  # fmt: skip
-        # At chance or below, nothing was learned from the counts.
-        return np.where(auc <= 0.5, 0.0, equal / self.dose)
+        # At chance or below, nothing was learned from the counts; near 1 the ideal observer's
+        # curve is flat, and doses cannot be told apart.
+        ratio = np.where(auc <= 0.5, 0.0, equal / self.dose)
+        return np.where(auc > HIGHEST_AUC, np.nan, ratio)
 
 
 def _efficiency(own: pd.DataFrame, limits: pd.DataFrame, spec: Mapping) -> dict[str, float]:

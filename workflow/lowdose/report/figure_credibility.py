@@ -21,7 +21,7 @@ PANELS = (
     ("right_rate", "(c) right decisions", (0.45, 1.01)),
     ("efficiency", "(d) efficiency (share of the dose\nthat an ideal observer needs)", None),
 )
-IDEAL_LOOK = {"color": "#000000", "marker": "", "linestyle": "-", "linewidth": 2.2}
+IDEAL_LOOK = {"color": "#000000", "marker": "", "linestyle": "-", "lw": 2.2}
 
 
 def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
@@ -34,7 +34,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     title = {**titles(spec), IDEAL: "ideal observer"}
     figure, axes = plt.subplots(
         2, 2, figsize=(WIDTH_IN, 7.0),
-        gridspec_kw={"wspace": 0.62, "hspace": 0.28, "left": 0.085, "right": 0.87,
+        gridspec_kw={"wspace": 0.62, "hspace": 0.33, "left": 0.085, "right": 0.87,
                      "bottom": 0.07, "top": 0.965},
     )  # fmt: skip
     records = _roc(axes[0, 0], inputs, spec, names, look)
@@ -91,8 +91,7 @@ def _against_dose(axes: Axes, table, metric, names, look, title, limits) -> pd.D
         rows = table[table["denoiser"] == name].sort_values("dose_e_per_px")
         rows = rows[rows[metric].notna()]
         if metric == "efficiency":
-            # Where everybody is right, doses of equal area say nothing.
-            rows = rows[(rows["auc"] < 0.995) & (rows[metric] > 0)]
+            rows = rows[rows[metric] > 0]
             if name == IDEAL:
                 rows = rows.iloc[:0]
         if rows.empty:
@@ -102,11 +101,9 @@ def _against_dose(axes: Axes, table, metric, names, look, title, limits) -> pd.D
         error = [(value - rows[f"{metric}_low"]).clip(lower=0),
                  (rows[f"{metric}_high"] - value).clip(lower=0)]  # fmt: skip
         style = {"lw": 1.3, **look[name]}
-        if "linewidth" in style:
-            style.pop("lw")
         _, caps, bars = axes.errorbar(x, value, yerr=error, elinewidth=0.8, **style)
         for part in (*caps, *bars):
-            part.set_alpha(0.35)
+            part.set_alpha(0.2)
         ends.append(float(value.iloc[-1]))
         shown.append(name)
         records.append(

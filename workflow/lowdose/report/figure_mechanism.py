@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lowdose.evaluation.filters_at_sites import KINDS
 from lowdose.report.inputs import Inputs
@@ -32,7 +32,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     figure, axes = plt.subplots(
         2, 2, figsize=(WIDTH_IN, 6.4),
         gridspec_kw={"wspace": 0.28, "hspace": 0.42, "left": 0.09, "right": 0.985,
-                     "bottom": 0.13, "top": 0.95},
+                     "bottom": 0.13, "top": 0.925},
     )  # fmt: skip
     kinds = [k for k in KINDS if k in set(table["kind"])]
     records = []
@@ -45,6 +45,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
         one.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
         if logarithmic:
             one.set_yscale("log")
+            one.yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
             one.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
             one.yaxis.set_minor_formatter(NullFormatter())
         one.grid(axis="y")
@@ -86,11 +87,9 @@ def _changes(axes: Axes, changes: pd.DataFrame, names, look, title) -> list[dict
                         "kind": "vacancy and adatom", "n": len(rows),
                         "median": float(ratio.median()), "least": ratio.min(),
                         "greatest": ratio.max()})  # fmt: skip
-    values = changes[["by_noise", "change"]].clip(lower=1e-5)
-    ends = values.min().min() / 1.4, values.max().max() * 1.4
+    ends = 0.0, 1.05 * float(changes[["by_noise", "change"]].max().max())
     axes.plot(ends, ends, color="#555555", lw=0.8, zorder=0)
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends,
-             xlabel="change of the filter from noise to noise\n(1 − cosine)",
+    axes.set(xlim=ends, ylim=ends, xlabel="change of the filter from noise to noise\n(1 − cosine)",
              ylabel="when the column is removed")  # fmt: skip
     axes.set_title("(d) does a missing column change\nthe filter?", loc="left")
     axes.grid()
