@@ -39,6 +39,7 @@ def spec():
         "shipped": [],
         "networks": NETWORKS,
         "widest": NETWORKS[1],
+        "shown": DENOISERS,
         "study": "small",
         "doses_e_per_px": [0.2, 0.45],
         "reference_dose_e_per_px": 0.45,
@@ -136,6 +137,7 @@ def inputs(tmp_path_factory, spec):
                     {"x_nm": x, "y_nm": y, "frame": 0, "row": row - top, "column": column - left,
                      "output": 1.2, "linear_part": 1.0, "remainder": 0.2, "half_width_px": reach}
                 )  # fmt: skip
+    belief(folder, rng)
     classes = [(0.0, "black"), (0.0, "intermediate"), (9.0, "white"), (9.0, "white")]
     pd.DataFrame(classes, columns=["c1_nm", "contrast"]).to_parquet(folder / "classes.parquet")
     return Inputs(
@@ -144,10 +146,58 @@ def inputs(tmp_path_factory, spec):
         networks=folder / "networks",
         tables=folder / "tables",
         columns=folder / "likelihood.parquet",
+        limits=folder / "limits",
         mechanism=folder / "filters.h5",
         structures=folder / "structures",
         classes=folder / "classes.parquet",
     )
+
+
+def belief(folder: Path, rng: np.random.Generator) -> None:
+    """Write what is said of columns at stake: sites, credibility, risk, verdicts, filters."""
+    names = ["ideal", *DENOISERS]
+    (folder / "limits").mkdir()
+    for k, name in enumerate(names):
+        sites = pd.DataFrame({
+            "kind": "vacancy", "present": np.repeat([True, False], 20), "dose_e_per_px": 0.45,
+            "score": np.r_[rng.normal(3 - 0.4 * k, 1, 20), rng.normal(0, 1, 20)],
+        })  # fmt: skip
+        sites["reported"] = sites["score"] > 1
+        where = folder / ("limits" if name == "ideal" else f"evaluation/{name}")
+        sites.to_parquet(where / "sites.parquet")
+    rows = []
+    for k, name in enumerate(names):
+        for dose in (0.2, 0.45):
+            row = {"denoiser": name, "dose_e_per_px": dose, "kind": "all"}
+            for metric in ("auc", "right_rate", "efficiency"):
+                value = 0.95 - 0.05 * k - 0.1 * (dose < 0.4)
+                row |= {metric: value, f"{metric}_low": value - 0.1, f"{metric}_high": value + 0.05}
+            rows.append(row)
+    tables = {"credibility": rows}
+    tables["risk"] = [
+        {"denoiser": name, "frame": f, "true_gain": 0.003 + 1e-4 * f, "gain": 0.0031,
+         "gain_low": 0.0028, "gain_high": 0.0034, "excess": rng.normal()}
+        for name in DENOISERS[1:] for f in (0, 1)
+    ]  # fmt: skip
+    tests = [("all detected", np.nan), ("LLR > 0, same counts", np.nan)]
+    tests += [(f"cross-fitted, {kind}", q) for kind in ("BH", "e-BH") for q in (0.05, 0.1)]
+    tables["verdicts"] = [
+        {"denoiser": NETWORKS[1], "test": test, "level": level,
+         **{f"{m}{end}": v for m, mid in (("false_discovery_rate", 0.03), ("power", 0.5))
+            for end, v in (("", mid), ("_low", mid / 2), ("_high", mid * 1.5))}}
+        for test, level in tests
+    ]  # fmt: skip
+    tables["filters"] = [
+        {"denoiser": name, "kind": kind, "extent_nm": 0.2 + 0.3 * k, "remainder": 0.1 * k,
+         "lattice_contrast": 1.0 + k}
+        for k, name in enumerate(NETWORKS) for kind in ("vacuum", "bulk", "facet") for _ in range(2)
+    ]  # fmt: skip
+    tables["filter_changes"] = [
+        {"denoiser": name, "pair": pair, "change": 0.4 + 0.1 * k, "by_noise": 0.3}
+        for k, name in enumerate(NETWORKS) for pair in "ab"
+    ]  # fmt: skip
+    for name, table in tables.items():
+        pd.DataFrame(table).to_csv(folder / "tables" / f"{name}.csv", index=False)
 
 
 def results(spec: dict, rng: np.random.Generator) -> pd.DataFrame:
