@@ -32,7 +32,7 @@ def test_without_noise_it_is_exact(amplitude):
 
 def test_estimates_scatter_as_their_standard_errors_say():
     rng = np.random.default_rng(1)
-    dose = 30.0
+    dose = 150.0
     clean = dose * (1 + column())
     fits = [fit_columns(rng.poisson(clean), PLACE, PIXEL).iloc[0] for _ in range(400)]
     fits = [one for one in fits if one["fitted"]]
