@@ -41,6 +41,12 @@ rule credibility:
             category="6 Tables",
             labels={"table": "dose at which 95 % of decisions are right, as CSV"},
         ),
+        report(
+            "results/tables/localisation.csv",
+            caption="../report/credibility_table.rst",
+            category="6 Tables",
+            labels={"table": "scatter of positions beside its bound, as CSV"},
+        ),
     log:
         "results/logs/credibility.log",
     benchmark:

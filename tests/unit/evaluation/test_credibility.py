@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from lowdose.config_world import MARGIN_TOP_NM
-from lowdose.evaluation.credibility import credibility_table, doses_needed, roc
+from lowdose.evaluation.credibility import credibility_table, doses_needed, localisation, roc
 from lowdose.evaluation.evaluate import Evaluation
 from lowdose.evaluation.limits import ideal_sites, limits_table
 from lowdose.evaluation.stakes import outcomes, site_scores, stakes
@@ -59,8 +59,10 @@ def test_a_site_has_the_strongest_column_within_the_gate():
     found = pd.DataFrame({"x_nm": [1.0, 1.05, 3.0], "y_nm": [1.0, 1.0, 1.0],
                           "response": [0.2, 0.3, 0.9]})  # fmt: skip
     places = pd.DataFrame({"x_nm": [1.0, 2.0], "y_nm": [1.03, 1.0]})
-    np.testing.assert_array_equal(site_scores(found, places, 0.07), [0.3, 0.0])
-    np.testing.assert_array_equal(site_scores(found.iloc[:0], places, 0.07), [0.0, 0.0])
+    shown = site_scores(found, places, 0.07)
+    np.testing.assert_array_equal(shown["score"], [0.3, 0.0])
+    np.testing.assert_array_equal(shown["found_x_nm"], [1.05, np.nan])
+    np.testing.assert_array_equal(site_scores(found.iloc[:0], places, 0.07)["score"], [0.0, 0.0])
 
 
 def test_the_evaluation_scores_them(frames, spec, at_stake):
@@ -156,6 +158,25 @@ def test_the_dose_at_which_95_percent_are_right():
     assert table.loc["sharp", "dose_e_per_px"] == pytest.approx(2.706, rel=0.05)
     assert table.loc["sharp", "low"] <= table.loc["sharp", "dose_e_per_px"]
     assert np.isinf(table.loc["blind", ["dose_e_per_px", "low", "high"]].to_numpy(float)).all()
+
+
+def test_positions_scatter_about_that_of_the_clean_image():
+    """A known scatter, a known shift, and the bound beside them."""
+    rng = np.random.default_rng(4)
+    sites = made_up({0.45: 9.0}, 400)
+    place = sites.assign(found_x_nm=1.0 + 0.02 * rng.standard_normal(len(sites)) + 0.005,
+                         found_y_nm=2.0 + 0.03 * rng.standard_normal(len(sites)))  # fmt: skip
+    clean = sites.assign(found_x_nm=1.0, found_y_nm=2.0, denoiser="clean")
+    limits = pd.DataFrame([
+        {"pair": s, "dose_e_per_px": 0.45, "bound_x_pm": 20.0, "bound_y_pm": 20.0} for s in "abcdef"
+    ])  # fmt: skip
+    both = pd.concat([place.assign(denoiser="sharp"), clean])
+    found = localisation(both, limits, SPEC).set_index("denoiser")
+    scatter = np.sqrt((0.02**2 + 0.03**2) / 2)
+    assert found.loc["sharp", "scatter_pm"] == pytest.approx(1e3 * scatter, rel=0.03)
+    assert found.loc["sharp", "bias_pm"] == pytest.approx(5.0 / np.sqrt(2), rel=0.2)
+    assert found.loc["sharp", "bound_pm"] == pytest.approx(20.0)
+    assert found.loc["clean", "scatter_pm"] == 0
 
 
 def test_half_a_column_is_compared_but_not_decided(at_stake):

@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from lowdose.cli import log
-    from lowdose.evaluation.credibility import credibility_table, doses_needed
+    from lowdose.evaluation.credibility import credibility_table, doses_needed, localisation
     from lowdose.runtime import atomic_path
     from lowdose.stages import spec_from
 
@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     tables.append(credibility_table(sites, limits, spec, ("kind",)))
     table = pd.concat(tables, ignore_index=True)
     needed = doses_needed(sites, spec)
-    for name, one in (("credibility", table), ("doses_needed", needed)):
+    written = {"credibility": table, "doses_needed": needed}
+    written["localisation"] = localisation(sites, limits, spec)
+    for name, one in written.items():
         with atomic_path(arguments.output / f"{name}.csv") as path:
             one.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     for row in needed.itertuples():

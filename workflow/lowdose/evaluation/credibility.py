@@ -15,6 +15,7 @@ from lowdose.evaluation.summary import with_intervals
 
 IDEAL = "ideal"
 RIGHT = 0.95
+FEWEST_POSITIONS = 3  # of a column, from which its scatter is computed
 HIGHEST_AUC = 0.99  # up to which an efficiency is given
 NEVER = 1e9  # stands for a dose that is beyond all that were tried, in quantiles
 MEASURES = {
@@ -124,6 +125,53 @@ def roc(sites: pd.DataFrame) -> pd.DataFrame:
             "threshold": np.r_[np.inf, levels, -np.inf],
         }
     )
+
+
+def localisation(sites: pd.DataFrame, limits: pd.DataFrame, spec: Mapping) -> pd.DataFrame:
+    """Return how far reported columns at stake scatter, beside the Cramér-Rao bound.
+
+    Parameters
+    ----------
+    sites, limits, spec
+        As :func:`credibility_table`; the denoiser ``clean`` among them.
+
+    Returns
+    -------
+    DataFrame
+        ``denoiser, dose_e_per_px, n_columns, n_positions``; root mean squares over columns and
+        both axes [pm]: ``scatter_pm`` of a column's position over noise realisations (of at least
+        three in which it is reported), ``bias_pm`` of its mean from the position in the clean
+        image, and ``bound_pm`` of an unbiased estimate that knows all but the position.  A scatter
+        below the bound is prior knowledge: the column is drawn where columns use to be.
+    """
+    shown = sites[sites["present"] & sites["reported"] & (sites["kind"] != "half")]
+    shown = shown[shown["found_x_nm"].notna()]
+    axes = ["found_x_nm", "found_y_nm"]
+    clean = shown[shown["denoiser"] == "clean"].groupby("pair")[axes].mean()
+    bounds = limits.set_index(["pair", "dose_e_per_px"])[["bound_x_pm", "bound_y_pm"]]
+    rows = []
+    for (name, dose), group in shown.groupby(["denoiser", "dose_e_per_px"], sort=False):
+        scatter, bias, bound, number = [], [], [], 0
+        for pair, own in group.groupby("pair"):
+            if len(own) < FEWEST_POSITIONS or pair not in clean.index:
+                continue
+            number += len(own)
+            scatter += list(own[axes].var(ddof=1))
+            # The mean's own scatter is no bias.
+            away = (own[axes].mean() - clean.loc[pair]) ** 2 - own[axes].var(ddof=1) / len(own)
+            bias += list(away)
+            bound += list(np.square(bounds.loc[(pair, dose)]) / 1e6)
+        if number:
+            values = [1e3 * np.sqrt(max(np.mean(v), 0.0)) for v in (scatter, bias, bound)]
+            rows.append((name, dose, len(scatter) // 2, number, *values))
+    names = ["denoiser", "dose_e_per_px", "n_columns", "n_positions", "scatter_pm", "bias_pm",
+             "bound_pm"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=names)
+    order = {name: i for i, name in enumerate([IDEAL, *spec["denoisers"]])}
+    return table.sort_values(
+        ["denoiser", "dose_e_per_px"], ignore_index=True,
+        key=lambda c: c.map(order).fillna(len(order)) if c.name == "denoiser" else c,
+    )  # fmt: skip
 
 
 class _Efficiency:

@@ -132,9 +132,9 @@ class Evaluation:
                     column_tables.append(columns.assign(**key))
                     if number in self.stakes:
                         at_stake = self.stakes[number]
-                        score = site_scores(every, at_stake, self.gate_nm)
+                        shown = site_scores(every, at_stake, self.gate_nm)
                         site_tables.append(
-                            at_stake.assign(**key, score=score, reported=score >= threshold)
+                            at_stake.assign(**key, **shown, reported=shown["score"] >= threshold)
                         )
                     if reference and realisation == 0:
                         images.append(estimate / np.float32(dose))

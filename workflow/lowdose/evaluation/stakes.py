@@ -57,8 +57,8 @@ def stakes(pairs: pd.DataFrame, frames: FrameSet) -> pd.DataFrame:
     return rows.sort_values(["pair", "present"], ascending=[True, False], ignore_index=True)
 
 
-def site_scores(found: pd.DataFrame, places: pd.DataFrame, gate_nm: float) -> np.ndarray:
-    """Return how strongly a column is shown at each place: its response, 0 where there is none.
+def site_scores(found: pd.DataFrame, places: pd.DataFrame, gate_nm: float) -> pd.DataFrame:
+    """Return how strongly a column is shown at each place, and where.
 
     Parameters
     ----------
@@ -68,12 +68,24 @@ def site_scores(found: pd.DataFrame, places: pd.DataFrame, gate_nm: float) -> np
         ``x_nm, y_nm``.
     gate_nm : float
         How far from the place the strongest candidate may lie [nm].
+
+    Returns
+    -------
+    DataFrame
+        ``score``, the response of the strongest candidate, 0 where there is none; its place,
+        ``found_x_nm, found_y_nm``.
     """
-    if found.empty:
-        return np.zeros(len(places))
+    nothing = {"score": 0.0, "found_x_nm": np.nan, "found_y_nm": np.nan}
+    result = pd.DataFrame(nothing, index=places.index)
+    if found.empty or places.empty:
+        return result
     at, points = (t[["x_nm", "y_nm"]].to_numpy() for t in (places, found))
     distance = np.linalg.norm(at[:, None] - points[None], axis=2)
-    return np.max(np.where(distance <= gate_nm, found["response"].to_numpy(), 0.0), axis=1)
+    response = np.where(distance <= gate_nm, found["response"].to_numpy(), 0.0)
+    best, shown = np.argmax(response, axis=1), response.max(axis=1) > 0
+    result["score"] = response.max(axis=1)
+    result.loc[shown, ["found_x_nm", "found_y_nm"]] = points[best[shown]]
+    return result
 
 
 def outcomes(sites: pd.DataFrame) -> pd.DataFrame:
