@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
+from shapely import MultiPoint, Point, unary_union
+from shapely.ops import triangulate
 
 from lowdose.columns.surface import (
     ALPHA_PER_NEIGHBOUR,
@@ -148,3 +150,23 @@ def test_impossible_input_is_told():
         surface_columns(hexagon(1)[0], interface_y_nm=None, alpha_nm=0.0)
     with pytest.raises(UserError, match="finite"):
         surface_columns([[np.nan, 0.0]], interface_y_nm=None)
+
+
+def test_the_alpha_shape_is_that_of_shapely():
+    """A second route: shapely's triangulation, the union of its small triangles, its outline."""
+    rng = np.random.default_rng(21)
+    alpha = ALPHA_PER_NEIGHBOUR * NEIGHBOUR_NM
+    for k in range(12):
+        points = particle(rng)
+        if k % 2:
+            points = np.delete(points, rng.integers(len(points)), axis=0)
+        points = points + 0.01 * rng.standard_normal(points.shape)
+        triangles = triangulate(MultiPoint(points))
+        corners = np.array([np.array(t.exterior.coords)[:3] for t in triangles])
+        small = [t for t, r in zip(triangles, circumradius(corners), strict=True) if r < alpha]
+        outline = unary_union(small).boundary
+        ends = alpha_shape_edges(points, alpha)
+        length = np.linalg.norm(points[ends[:, 0]] - points[ends[:, 1]], axis=1).sum()
+        assert length == pytest.approx(outline.length, rel=1e-9)
+        on_it = np.array([outline.distance(Point(p)) < 1e-9 for p in points])
+        assert set(np.unique(ends)) == set(np.flatnonzero(on_it))
