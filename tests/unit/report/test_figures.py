@@ -128,7 +128,25 @@ def test_likelihood_verdict_counts_the_supported_columns(inputs, spec):
 
     figure, table = draw("likelihood", inputs, spec)
     source = inputs.likelihood().sort_values(["y_nm", "x_nm"], ignore_index=True)
-    pd.testing.assert_frame_equal(table, source)
+    own = table[table["image"] == spec["widest"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own[list(source)], source, check_dtype=False)
+    # The counts are asked about the true surface, and about that of the perfect particle, too.
+    frames = inputs.frame_set()
+    counts = frames.counts(1, 0.45, 0, spec["seed"])
+    for name, columns_of in (("clean", 1), ("wrong", 0)):
+        rows = table[table["image"] == name]
+        truth = frames.columns[(frames.columns["frame"] == columns_of)]
+        assert len(rows) == truth["is_surface"].sum()
+        for one in rows.itertuples():
+            y, x = (np.arange(n) * 0.02 for n in frames.clean.shape[1:])
+            disc = np.hypot(y[:, None] - one.y_nm, x[None, :] - one.x_nm) <= 0.06 + 1e-9
+            level = 0.45 * frames.clean[columns_of][disc].mean(dtype=float)
+            n = counts[disc].sum()
+            ratio = n * np.log(level / 0.45) - disc.sum() * (level - 0.45)
+            assert one.llr_total == pytest.approx(ratio, rel=1e-4, abs=1e-4)
+    at_vacancy = table[(table["image"] == "wrong") & (table["x_nm"].sub(1.78).abs() < 0.01)
+                       & (table["y_nm"].sub(1.2).abs() < 0.01)]  # fmt: skip
+    assert len(at_vacancy) == 1
     said = verdict(int(source["supported"].sum()), len(source), 0.05)
     assert said in [text.get_text() for text in figure.texts]
     # Eight tested: the first alone needs e = 8 / 0.05 = 160, as e-BH has it.
@@ -184,6 +202,6 @@ def test_likelihood_draws_a_frame_without_surface_columns(inputs, spec, tmp_path
     none.to_parquet(tmp_path / "likelihood.parquet")
     bare = dataclasses.replace(inputs, columns=tmp_path / "likelihood.parquet")
     figure, table = draw("likelihood", bare, spec)
-    assert len(table) == 0
+    assert set(table["image"]) == {"clean", "wrong"}
     said = [text.get_text() for text in figure.texts]
     assert "0 of 0 surface columns are supported by the counts at 5 % false discoveries" in said

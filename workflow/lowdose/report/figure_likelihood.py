@@ -3,53 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lowdose.columns.discs import disc_means
+from lowdose.columns.likelihood import likelihood_ratio
 from lowdose.report.inputs import Inputs
-from lowdose.report.shown_frame import choose_frame, grey_limits, particle_crop
+from lowdose.report.shown_frame import choose_frame, grey_limits, particle_crop, true_columns
 from lowdose.report.style import RING, WIDTH_IN, ring, scale_bar, show_image, titles
 
+if TYPE_CHECKING:
+    from lowdose.data.frames import FrameSet
+
 RADIUS_NM = 0.085
+DISC_NM = 0.06  # in which the counts are weighed, as the stage `columns` does
 MAP = "RdBu"  # red: against an atom, blue: for it
 
 
 def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
-    """Draw the figure; return it with one row a detected surface column of the frame."""
+    """Draw the figure; return it with one row a ring: the image, and what the counts say there."""
     frames, table = inputs.frame_set(), inputs.likelihood()
     frame, x, y, vacancy = choose_frame(frames)
     here = table[table["frame"] == frame].reset_index(drop=True)
-    clean, pixel = frames.clean[frame], frames.pixel_size_nm
     crop = particle_crop(frames, frame)
-    low, high = grey_limits(crop.of(clean))
+    low, high = grey_limits(crop.of(frames.clean[frame]))
+    panels = [("raw", "noisy counts", inputs.image("raw", frame), here.iloc[:0])]
+    panels += [
+        (name, label, image, weighed(frames, spec, frame, image, of))
+        for name, label, image, of in structures(frames, frame)
+    ]
+    denoised = f"denoised by {titles(spec)[spec['widest']]}"
+    panels.insert(2, (spec["widest"], denoised, inputs.image(spec["widest"], frame), here))
     # A poorly trained network may show no surface column at all: then there is no ring.
-    reach = max(float(here["llr_total"].abs().max()), 1e-9) if len(here) else 1.0
+    reach = max([1e-9, *(float(rows["llr_total"].abs().max()) for *_, rows in panels if len(rows))])
     norm = TwoSlopeNorm(0.0, -reach, reach)
-    colour = plt.get_cmap(MAP)
 
-    height, width = crop.of(clean).shape
+    height, width = crop.of(frames.clean[frame]).shape
     gap, panel_w = 0.08, (WIDTH_IN - 0.9) / 2
     panel_h = panel_w * height / width
-    total = panel_h + 1.08
+    lines = -(-len(panels) // 2)
+    step = panel_h + 0.24
+    total = lines * step + 0.84
     figure = plt.figure(figsize=(WIDTH_IN, total))
-    for k, (name, label) in enumerate(
-        (("raw", "noisy counts"), (spec["widest"], f"denoised by {titles(spec)[spec['widest']]}"))
-    ):
-        left = 0.06 + k * (panel_w + gap)
-        axes = figure.add_axes((left / WIDTH_IN, 0.4 / total, panel_w / WIDTH_IN, panel_h / total))
-        image = crop.of(inputs.image(name, frame))
-        show_image(axes, image, pixel, crop.origin, cmap="gray", vmin=low, vmax=high)
+    for k, (_, label, image, rows) in enumerate(panels):
+        left, bottom = 0.06 + k % 2 * (panel_w + gap), 0.4 + (lines - 1 - k // 2) * step
+        axes = figure.add_axes(
+            (left / WIDTH_IN, bottom / total, panel_w / WIDTH_IN, panel_h / total)
+        )
+        show_image(axes, crop.of(image), frames.pixel_size_nm, crop.origin, cmap="gray", vmin=low,
+                   vmax=high)  # fmt: skip
         axes.set_title(label, pad=3)
-        for _, one in here.iterrows():
-            style = "solid" if one["supported"] else (0, (2, 1.3))
-            for edge, line in (("black", 3.0), (colour(norm(one["llr_total"])), 2.0)):
-                ring(axes, one["x_nm"], one["y_nm"], RADIUS_NM, edgecolor=edge, linewidth=line,
-                     linestyle=style if edge != "black" or not one["supported"] else "solid",
-                     alpha=0.5 if edge == "black" else 1.0)  # fmt: skip
+        _rings(axes, rows, plt.get_cmap(MAP), norm)
         if vacancy:
             axes.plot(x, y, marker="+", color=RING, ms=8, mew=1.6, ls="none")
         if k == 1:
@@ -67,14 +78,71 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
         )  # fmt: skip
     bar_axes = figure.add_axes(
         ((0.06 + 2 * panel_w + gap + 0.08) / WIDTH_IN, 0.55 / total, 0.13 / WIDTH_IN,
-         (panel_h - 0.3) / total)
+         (lines * step - 0.54) / total)
     )  # fmt: skip
     bar = figure.colorbar(plt.cm.ScalarMappable(norm, MAP), cax=bar_axes)
     bar.set_label("log-likelihood ratio, atom against vacuum", fontsize=8)
     bar.outline.set_linewidth(0.5)
     _legend(figure, vacancy)
-    keep = [c for c in here.columns if c != "index"]
-    return figure, here[keep].sort_values(["y_nm", "x_nm"], ignore_index=True)
+    shown = [rows.assign(image=name) for name, _, _, rows in panels if len(rows)]
+    # An empty table keeps its columns.
+    records = pd.concat(shown or [here.assign(image=spec["widest"])], ignore_index=True)
+    records.insert(0, "image", records.pop("image"))
+    return figure, records.sort_values(["image", "y_nm", "x_nm"], ignore_index=True)
+
+
+def structures(frames: FrameSet, frame: int) -> list[tuple[str, str, np.ndarray, int]]:
+    """Return the true structure of a frame and, where there is one, its perfect partner's.
+
+    Returns
+    -------
+    list of (name, label, clean image, frame whose columns it has)
+    """
+    found = [("clean", "clean image", frames.clean[frame], frame)]
+    table = frames.table
+    same = ["base_shape", "layers", "tilt_x_deg", "tilt_y_deg", "c1_nm"]
+    own = table[table["frame"] == frame].iloc[0]
+    alike = table[(table[same] == own[same]).all(axis=1) & (table["defect"] == "D0")]
+    if len(alike) and own["defect"] != "D0":
+        other = int(alike["frame"].iloc[0])
+        label = "wrong: clean image of the perfect particle"
+        found.append(("wrong", label, frames.clean[other], other))
+    return found
+
+
+def weighed(
+    frames: FrameSet, spec: Mapping, frame: int, image: np.ndarray, columns_of: int
+) -> pd.DataFrame:
+    """Ask the counts of a frame about the surface columns that an image of it shows.
+
+    Parameters
+    ----------
+    frames : FrameSet
+    spec : mapping
+        ``reference_dose_e_per_px``, ``seed``.
+    frame : int
+        Whose counts, realisation 0.
+    image : array (y, x)
+        Vacuum = 1.
+    columns_of : int
+        Frame whose true surface columns the image shows.
+    """
+    dose, pixel = spec["reference_dose_e_per_px"], frames.pixel_size_nm
+    own = true_columns(frames, columns_of)
+    places = own.loc[own["is_surface"], ["x_nm", "y_nm"]].to_numpy(dtype=float)
+    counts = frames.counts(frame, dose, 0, spec["seed"])
+    level = dose * disc_means(image, places, pixel, DISC_NM)
+    table = likelihood_ratio(counts, places, pixel, level, dose, DISC_NM)
+    return table.assign(supported=True, frame=frame)
+
+
+def _rings(axes: Axes, rows: pd.DataFrame, colour, norm) -> None:
+    for _, one in rows.iterrows():
+        style = "solid" if one["supported"] else (0, (2, 1.3))
+        for edge, line in (("black", 3.0), (colour(norm(one["llr_total"])), 2.0)):
+            ring(axes, one["x_nm"], one["y_nm"], RADIUS_NM, edgecolor=edge, linewidth=line,
+                 linestyle=style if edge != "black" or not one["supported"] else "solid",
+                 alpha=0.5 if edge == "black" else 1.0)  # fmt: skip
 
 
 def verdict(supported: int, detected: int, rate: float | None) -> str:
