@@ -313,7 +313,7 @@ class Study(Names):
 
     def _compare(self, table: str) -> dict:
         return {
-            "trainings": SWEEPS[table.removesuffix("_fit")](self.config),
+            "trainings": SWEEPS[table.removesuffix("_fit").removesuffix("_paper")](self.config),
             "reference_dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "draws": self.config.evaluation.bootstrap_draws,
             "seed": self.config.seed,

@@ -25,7 +25,7 @@ rule compare:
     benchmark:
         "results/logs/compare/{table}.jsonl"
     wildcard_constraints:
-        table="field|field_law|field_law_fit|geometry",
+        table="field|field_law|field_law_fit|geometry|geometry_paper",
     conda:
         "../../envs/evaluate.yaml"
     threads: 1
@@ -110,6 +110,7 @@ if "geometry" in SWEEPS:
     use rule figure_images as figure_geometry with:
         input:
             "results/tables/geometry.csv",
+            "results/tables/geometry_paper.csv",
         output:
             report(
                 "results/figures/geometry.png",

@@ -11,6 +11,7 @@ TABLES = {
     "field_law": ("field_sweep", "table"),
     "field_law_fit": ("field_law", "fits"),
     "geometry": ("geometry", "table"),
+    "geometry_paper": ("geometry_paper", "table"),
 }
 
 
