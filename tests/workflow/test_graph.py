@@ -33,7 +33,14 @@ def expected(study):
         "summarise": 1,
         "columns": 1,
         "mechanism": 1,
+        **analyses(study.config.evaluation.analyses),
     }
+
+
+def analyses(chosen):
+    """Return the jobs of what a study also asks, figures apart."""
+    jobs = {"credibility": ("limits", "credibility")}
+    return {job: 1 for name in chosen for job in jobs.get(name, (name,))}
 
 
 @pytest.mark.parametrize("name", [None, "tiny", "study", "paper"])

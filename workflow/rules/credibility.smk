@@ -1,4 +1,8 @@
 # Columns at stake: what the electrons allow, and how often each denoiser is right.
+if "credibility" in study.config.evaluation.analyses:
+    FIGURES += ["credibility"]
+
+
 rule limits:
     input:
         frames="results/frames/test.h5",

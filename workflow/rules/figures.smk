@@ -6,10 +6,6 @@ FIGURES = [
     "filters",
     "learning_curves",
     "likelihood",
-    "credibility",
-    "risk",
-    "verdicts",
-    "mechanism",
 ]
 EVALUATED = expand(
     "results/evaluation/{name}/{file}",

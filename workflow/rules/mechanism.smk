@@ -1,4 +1,8 @@
 # Equivalent filters at each kind of site.
+if "filters" in study.config.evaluation.analyses:
+    FIGURES += ["mechanism"]
+
+
 rule filters:
     input:
         networks=[study.made_by(name) for name in study.filtered() if "." in name],

@@ -1,4 +1,8 @@
 # The error of a denoiser from counts alone.
+if "risk" in study.config.evaluation.analyses:
+    FIGURES += ["risk"]
+
+
 rule risk:
     input:
         denoisers=[study.made_by(name) for name in study.shown() if name not in study.ready()],

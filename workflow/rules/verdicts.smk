@@ -1,4 +1,8 @@
 # Do the verdicts on columns keep what they promise?
+if "verdicts" in study.config.evaluation.analyses:
+    FIGURES += ["verdicts"]
+
+
 rule verdicts:
     input:
         network=study.made_by(study.widest()),
