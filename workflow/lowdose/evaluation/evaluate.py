@@ -16,9 +16,8 @@ from lowdose.columns.paper_metric import (
     surface_of_paper,
 )
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.limits import realisations
 from lowdose.evaluation.measure import candidates, per_column, surface_counts
-from lowdose.evaluation.stakes import site_scores
+from lowdose.evaluation.stakes import realisations, site_scores
 from lowdose.evaluation.thresholds import best_threshold, truths
 from lowdose.metrics import image_metrics
 

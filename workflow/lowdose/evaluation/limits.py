@@ -9,6 +9,7 @@ import pandas as pd
 
 from lowdose.columns.observer import IdealObserver, log_ratio, position_bound
 from lowdose.data.frames import FrameSet
+from lowdose.evaluation.stakes import realisations
 
 REACH_NM = 0.5  # half the side of the square about a column in which the two images are compared
 DOSES = tuple(float(f"{d:.4g}") for d in np.geomspace(0.002, 50, 23))  # of the exact curves, e/px
@@ -111,12 +112,6 @@ def ideal_sites(
                 )  # fmt: skip
         log(f"ideal observer at {dose:g} e/px")
     return pd.concat(tables, ignore_index=True)
-
-
-def realisations(spec: Mapping, dose: float) -> int:
-    """Return how many noise realisations the evaluation has at a dose."""
-    at_reference = dose == spec["reference_dose_e_per_px"]
-    return spec["realisations" if at_reference else "realisations_elsewhere"]
 
 
 def _pairs(stakes: pd.DataFrame):

@@ -7,6 +7,8 @@ lens, once with the column and once without it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -128,3 +130,9 @@ def outcomes(sites: pd.DataFrame) -> pd.DataFrame:
             }  # fmt: skip
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def realisations(spec: Mapping, dose: float) -> int:
+    """Return how many noise realisations the evaluation has at a dose."""
+    at_reference = dose == spec["reference_dose_e_per_px"]
+    return spec["realisations" if at_reference else "realisations_elsewhere"]
