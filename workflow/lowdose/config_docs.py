@@ -31,6 +31,8 @@ INTRODUCTION = """\
 | `paper.yaml` | 101 shapes, 855 models, 17,955 images, the paper's networks | a cluster with GPUs |
 | `field.yaml` | what a wider receptive field gains; nanometres of context or pixels of network | \
 110 minutes, resumable |
+| `credibility.yaml` | over `study.yaml`: may a column be believed? three fields, eight doses | \
+two hours, resumable |
 | `geometry.yaml` | trained on one kind of images, tested on every kind | half an hour, resumable |
 | `search.yaml` | the architectures that were tried, in equal time | 45 minutes, resumable |
 | `search-long.yaml` | the same over `release.yaml`, at a quarter of the release networks' \
