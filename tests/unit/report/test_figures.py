@@ -205,3 +205,17 @@ def test_likelihood_draws_a_frame_without_surface_columns(inputs, spec, tmp_path
     assert set(table["image"]) == {"clean", "wrong"}
     said = [text.get_text() for text in figure.texts]
     assert "0 of 0 surface columns are supported by the counts at 5 % false discoveries" in said
+
+
+def test_credibility_where_everybody_is_right_has_no_efficiency(inputs, spec, tmp_path):
+    table = pd.read_csv(inputs.tables / "credibility.csv")
+    sure = table.assign(auc=1.0, **{f"efficiency{end}": np.nan for end in ("", "_low", "_high")})
+    sure.to_csv(tmp_path / "credibility.csv", index=False)
+    _, drawn = draw("credibility", dataclasses.replace(inputs, tables=tmp_path), spec)
+    assert set(drawn["panel"]) == {"a", "auc", "right_rate"}
+    # The ROC's dots are the shares at the study's threshold.
+    for name in ("ideal", "gaussian"):
+        sites = inputs.sites(name)
+        dot = drawn[(drawn["denoiser"] == name) & (drawn["what"] == "threshold of the study")]
+        shares = sites.groupby("present")["reported"].mean()
+        assert dot[["x", "value"]].iloc[0].tolist() == pytest.approx([shares[False], shares[True]])

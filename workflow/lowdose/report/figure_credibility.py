@@ -129,7 +129,8 @@ def _against_dose(axes: Axes, table, metric, names, look, title, limits) -> pd.D
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(axis="y")
     axes.set_xlabel("dose [electrons per pixel in vacuum]")
-    _label_ends(axes, doses.max() * 1.4, ends, shown, look, title)
+    if shown:
+        _label_ends(axes, doses.max() * 1.4, ends, shown, look, title)
     return pd.concat(records, ignore_index=True) if records else pd.DataFrame()
 
 
