@@ -320,6 +320,8 @@ def interval_of(
         # thin: the percentiles are taken where a normal would put the t limits.
         tail = stats.norm.cdf(-t * np.sqrt(n / (n - 1)))
         resampled = effect.of(rng.multinomial(n, np.full(n, 1 / n), size=draws))
+        if np.isnan(resampled).all():
+            return Interval(estimate, float("nan"), float("nan"))
         low, high = np.nanquantile(resampled, [tail, 1 - tail])
     if bounds is not None:
         low, high = np.clip([low, high], *bounds)

@@ -50,6 +50,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
             rows["excess"], place + np.asarray(scatter), ls="none", ms=4, alpha=0.75,
             marker=look[name]["marker"] or "o", color=look[name]["color"],
         )  # fmt: skip
+    right.set_xlim(-5, 1.5 * max(float(table["excess"].max()), 10))
     right.axvspan(-2, 2, color="#eeeeee", zorder=0)
     right.set_yticks(places, [title[n] for n in names])
     right.tick_params(axis="y", length=0)
