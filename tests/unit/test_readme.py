@@ -171,3 +171,38 @@ def test_the_table_of_all_methods():
         assert licence == row["licence"], title
     order = [float(row[1].split()[0]) for row in found]
     assert order == sorted(order)
+
+
+def test_what_may_be_believed():
+    folder = ROOT / "results" / "reference" / "credibility" / "tables"
+    text = " ".join(README.split("## What may be believed")[1].split("## ")[0].split())
+    rows = pd.read_csv(folder / "credibility.csv")
+    rows = rows[(rows["kind"] == "all") & (rows["dose_e_per_px"] == 0.45)].set_index("denoiser")
+    results = pd.read_csv(folder / "results.csv")
+    results = results[results["dose_e_per_px"] == 0.45].set_index("denoiser")
+    doses = pd.read_csv(folder / "doses_needed.csv").set_index("denoiser")
+    places = pd.read_csv(folder / "localisation.csv")
+    places = places[places["dose_e_per_px"] == 0.45].set_index("denoiser")
+    fields = [f"{name}.white.seed0" for name in ("narrow", "medium", "wide")]
+
+    def share(name, measure, digits):
+        values = (100 * rows.loc[name, f"{measure}{end}"] for end in ("", "_low", "_high"))
+        value, low, high = (f"{v:.{digits}f}" for v in values)
+        return f"{value} % [{low}, {high}]"
+
+    said = [share(name, "right_rate", 1) for name in ("ideal", "white", "gaussian")]
+    said += [share(name, "fill_in_rate", 0) for name in (*fields, "white", "gaussian")]
+    said += [f"{results.loc[name, 'psnr_db']:.1f}" for name in fields]
+    said += ["{:.2f} [{:.2f}, {:.2f}]".format(*results.loc[n, ["f1", "f1_low", "f1_high"]])
+             for n in fields]  # fmt: skip
+    said.append(", ".join(f"{rows.loc[name, 'auc']:.3f}" for name in fields))
+    names = ["efficiency", "efficiency_low", "efficiency_high"]
+    said += ["{:.2f} [{:.2f}, {:.2f}]".format(*rows.loc[n, names]) for n in ("white", "gaussian")]
+    said.append("[{:.2f}, {:.2f}]".format(*doses.loc["ideal", ["low", "high"]]))
+    said.append("{:.1f} for `white` [{:.1f}, {:.1f}]".format(*doses.loc["white"]))
+    said += [f"{places.loc['white', key]:.1f} pm" for key in ("scatter_pm", "bound_pm")]
+    for one in said:
+        assert one in text, one
+    # Of the sentences: networks keep the evidence, and decide by their prior.
+    assert rows.loc[fields, "auc"].max() - rows.loc[fields, "auc"].min() < 0.01
+    assert rows.loc["ideal", "right_rate"] > rows.drop(index="ideal")["right_rate"].max()

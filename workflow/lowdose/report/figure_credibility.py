@@ -119,7 +119,7 @@ def _against_dose(axes: Axes, table, metric, names, look, title, limits) -> pd.D
         axes.set_ylim(*limits)
     else:
         axes.set_yscale("log")
-        axes.set_ylim(1e-3, 1.5)
+        axes.set_ylim(0.01, 1.5)
         axes.axhline(1, color="#000000", lw=2.2)
         axes.yaxis.set_major_locator(LogLocator(10))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
