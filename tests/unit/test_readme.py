@@ -201,6 +201,18 @@ def test_what_may_be_believed():
     said.append("[{:.2f}, {:.2f}]".format(*doses.loc["ideal", ["low", "high"]]))
     said.append("{:.1f} for `white` [{:.1f}, {:.1f}]".format(*doses.loc["white"]))
     said += [f"{places.loc['white', key]:.1f} pm" for key in ("scatter_pm", "bound_pm")]
+    verdicts = pd.read_csv(folder / "verdicts.csv").fillna({"level": 0.05})
+    verdicts = verdicts[verdicts["level"] == 0.05].set_index(["denoiser", "test"])
+    rate = "false_discovery_rate"
+    for name in ("wide.white.seed0", "white"):
+        row = 100 * verdicts.loc[(name, "all detected")]
+        said.append(f"{row[rate]:.1f} % [{row[f'{rate}_low']:.1f}, {row[f'{rate}_high']:.1f}]")
+    for test, column, digits in (
+        ("cross-fitted, BH", rate, 1), ("cross-fitted, BH", "power", 0),
+        ("parametric null, BH", "power", 0),
+    ):  # fmt: skip
+        both = (100 * verdicts.loc[(n, test), column] for n in ("wide.white.seed0", "white"))
+        said.append(" and ".join(f"{value:.{digits}f} %" for value in both))
     for one in said:
         assert one in text, one
     # Of the sentences: networks keep the evidence, and decide by their prior.
