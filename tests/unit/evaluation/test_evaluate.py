@@ -63,6 +63,11 @@ def test_what_is_slow_is_measured_on_the_first_realisations(particle, spec, monk
     assert (first["paper_missing"] == 0).all() and (first["paper_extra"] == 0).all()
 
 
+def test_the_full_grid_has_as_many_realisations_at_every_dose(evaluation):
+    frames = evaluation.run(constant, full_grid=True).frames
+    assert frames.groupby("dose_e_per_px").size().to_dict() == {0.45: 8, 1.5: 8}
+
+
 def test_one_row_a_frame_dose_and_realisation(of_clean, evaluation, spec):
     frames, columns, images, _ = of_clean
     key = ["frame", "dose_e_per_px", "realisation"]

@@ -36,11 +36,14 @@ def run(arguments: argparse.Namespace) -> None:
     test = read_frames(arguments.frames / "test.h5")
     at_stake = stakes(pd.read_csv(arguments.pairs), test)
     validation = read_frames(arguments.frames / "validation.h5")
+    evaluation = Evaluation(validation, test, spec, at_stake)
     for name in spec["denoisers"]:
-        full = {"realisations_elsewhere": spec["realisations"]} if name in spec["full_grid"] else {}
-        evaluation = Evaluation(validation, test, {**spec, **full}, at_stake)
         denoise = arm(name, arguments.networks, arguments.baselines, test.pixel_size_nm)
-        result = evaluation.run(denoise, lambda line, n=name: log(f"{n}: {line}"))
+        result = evaluation.run(
+            denoise,
+            lambda line, n=name: log(f"{n}: {line}"),
+            full_grid=name in spec["full_grid"],
+        )
         folder = arguments.output / name
         for kind in ("columns", "sites"):
             with atomic_path(folder / f"{kind}.parquet") as path:

@@ -40,6 +40,24 @@ def surface_of(
     return points[on_surface]
 
 
+def weighed(
+    counts: np.ndarray, image: np.ndarray, places: np.ndarray, pixel_size_nm: float, dose: float
+) -> pd.DataFrame:
+    """Return the log-likelihood ratio of columns that an image shows, on the given counts.
+
+    Parameters
+    ----------
+    counts, image : array (y, x)
+        The counts that are asked, and the expected counts that the image says [e/px].
+    places : array (column, 2)
+        Where it shows columns, (x, y) [nm].
+    pixel_size_nm, dose : float
+        Pixel size [nm]; expected counts in vacuum [e/px].
+    """
+    level = disc_means(image, places, pixel_size_nm, RADIUS_NM)
+    return likelihood_ratio(counts, places, pixel_size_nm, level, dose, RADIUS_NM)
+
+
 def cross_fitted(
     counts: np.ndarray,
     clean: np.ndarray,
@@ -129,9 +147,7 @@ def column_table(
         counts = frames.counts(number, dose, 0, spec["seed"])
         whole = denoise(counts, dose, clean)
         shown = surface_of(whole / dose, pixel, interface, sigma, threshold)
-        table = likelihood_ratio(
-            counts, shown, pixel, disc_means(whole, shown, pixel, RADIUS_NM), dose, RADIUS_NM
-        )  # fmt: skip
+        table = weighed(counts, whole, shown, pixel, dose)
 
         tested = cross_fitted(
             counts, clean, denoise, dose, pixel, interface, sigma, threshold_of_half,

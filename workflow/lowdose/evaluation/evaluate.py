@@ -85,6 +85,7 @@ class Evaluation:
         denoise: Denoise,
         log: Callable[[str], None] = lambda line: None,
         thresholds: Mapping[float, float] | None = None,
+        full_grid: bool = False,
     ) -> Evaluated:
         """Evaluate one denoiser.
 
@@ -96,6 +97,8 @@ class Evaluation:
             Receives a line a dose.
         thresholds : mapping, optional
             Dose -> detection threshold, where it is known from the same validation frames.
+        full_grid : bool
+            As many noise realisations at every dose as at the reference dose.
 
         Returns
         -------
@@ -105,7 +108,7 @@ class Evaluation:
         for dose in self.spec["doses_e_per_px"]:
             threshold = (thresholds or {}).get(dose) or self.threshold(denoise, dose)
             reference = dose == self.spec["reference_dose_e_per_px"]
-            many = realisations(self.spec, dose)
+            many = realisations(self.spec, dose, full_grid)
             for number, row in self.test.table.iterrows():
                 truth = self._truth[id(self.test)][number]
                 clean = self.test.clean[number] * np.float32(dose)

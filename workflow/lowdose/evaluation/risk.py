@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from lowdose import seeds
-from lowdose.columns.likelihood import thin
 from lowdose.data.frames import FrameSet
 from lowdose.denoisers.without_truth import SHARE, residuals, thinned_risk
 from lowdose.evaluation.evaluate import Denoise
@@ -40,21 +39,18 @@ def risk_table(frames: FrameSet, denoise: Denoise, spec: Mapping) -> pd.DataFram
     for number, row in frames.table.iterrows():
         clean = frames.clean[number] * np.float32(dose)
         counts = frames.counts(number, dose, REALISATION, spec["seed"])
-        rng = seeds.rng(spec["seed"], "risk", row["model_id"])
-        state = rng.bit_generator.state
-        made: list[np.ndarray] = []
+        dealt: list[tuple[np.ndarray, np.ndarray]] = []
 
-        def of_part(seen: np.ndarray, clean=clean, made=made) -> np.ndarray:
-            made.append(denoise(seen, SHARE * dose, np.float32(SHARE) * clean))
-            return made[-1]
+        def of_part(seen: np.ndarray, clean=clean, dealt=dealt) -> np.ndarray:
+            dealt.append((seen, denoise(seen, SHARE * dose, np.float32(SHARE) * clean)))
+            return dealt[-1][1]
 
-        risk = thinned_risk(of_part, counts, rng)
-        rng.bit_generator.state = state
-        seen, unseen = thin(counts, SHARE, rng)  # the same electrons again
+        risk = thinned_risk(of_part, counts, seeds.rng(spec["seed"], "risk", row["model_id"]))
+        ((seen, estimate),) = dealt
         constant = seen.mean(dtype=np.float64) / SHARE
-        left = residuals(unseen, made[0] * ((1 - SHARE) / SHARE))
+        left = residuals(counts - seen, estimate * ((1 - SHARE) / SHARE))
         full = denoise(counts, dose, clean)
-        true = np.mean(np.square(made[0] / SHARE - clean, dtype=np.float64))
+        true = np.mean(np.square(estimate / SHARE - clean, dtype=np.float64))
         flat = np.mean(np.square(constant - clean, dtype=np.float64))
         rows.append(
             {

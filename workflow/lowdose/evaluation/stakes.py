@@ -132,7 +132,7 @@ def outcomes(sites: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def realisations(spec: Mapping, dose: float) -> int:
-    """Return how many noise realisations the evaluation has at a dose."""
-    at_reference = dose == spec["reference_dose_e_per_px"]
-    return spec["realisations" if at_reference else "realisations_elsewhere"]
+def realisations(spec: Mapping, dose: float, full_grid: bool = False) -> int:
+    """Return how many noise realisations the evaluation has at a dose; in full the same at all."""
+    many = full_grid or dose == spec["reference_dose_e_per_px"]
+    return spec["realisations" if many else "realisations_elsewhere"]

@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 
 from lowdose import seeds
-from lowdose.columns.discs import disc_means
-from lowdose.columns.likelihood import benjamini_hochberg, e_bh, likelihood_ratio
+from lowdose.columns.likelihood import benjamini_hochberg, e_bh
 from lowdose.columns.matching import match
 from lowdose.columns.nulls import monte_carlo_p_values, null_statistics
 from lowdose.data.frames import FrameSet
-from lowdose.evaluation.belief import RADIUS_NM, cross_fitted, surface_of
+from lowdose.evaluation.belief import cross_fitted, surface_of, weighed
 from lowdose.evaluation.evaluate import Denoise
 from lowdose.evaluation.measure import truth_of_frame
 from lowdose.evaluation.statistics import summarise
@@ -105,8 +104,7 @@ class Verdicts:
             whole / self.dose, self.pixel, interface_y_nm, self.spec["evaluation"]["sigma_nm"],
             self.threshold,
         )  # fmt: skip
-        level = disc_means(whole, places, self.pixel, RADIUS_NM)
-        table = likelihood_ratio(counts, places, self.pixel, level, self.dose, RADIUS_NM)
+        table = weighed(counts, whole, places, self.pixel, self.dose)
         return places, table["llr_total"].to_numpy(), whole
 
     def _with_truth(self, table: pd.DataFrame, number: int) -> pd.DataFrame:

@@ -13,17 +13,20 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lowdose.columns.discs import disc_means
-from lowdose.columns.likelihood import likelihood_ratio
 from lowdose.report.inputs import Inputs
-from lowdose.report.shown_frame import choose_frame, grey_limits, particle_crop, true_columns
+from lowdose.report.shown_frame import (
+    choose_frame,
+    grey_limits,
+    particle_crop,
+    partner_of,
+    true_columns,
+)
 from lowdose.report.style import RING, WIDTH_IN, ring, scale_bar, show_image, titles
 
 if TYPE_CHECKING:
     from lowdose.data.frames import FrameSet
 
 RADIUS_NM = 0.085
-DISC_NM = 0.06  # in which the counts are weighed, as the stage `columns` does
 MAP = "RdBu"  # red: against an atom, blue: for it
 
 
@@ -36,7 +39,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     low, high = grey_limits(crop.of(frames.clean[frame]))
     panels = [("raw", "noisy counts", inputs.image("raw", frame), here.iloc[:0])]
     panels += [
-        (name, label, image, weighed(frames, spec, frame, image, of))
+        (name, label, image, asked(frames, spec, frame, image, of))
         for name, label, image, of in structures(frames, frame)
     ]
     denoised = f"denoised by {titles(spec)[spec['widest']]}"
@@ -99,18 +102,14 @@ def structures(frames: FrameSet, frame: int) -> list[tuple[str, str, np.ndarray,
     list of (name, label, clean image, frame whose columns it has)
     """
     found = [("clean", "clean image", frames.clean[frame], frame)]
-    table = frames.table
-    same = ["base_shape", "layers", "tilt_x_deg", "tilt_y_deg", "c1_nm"]
-    own = table[table["frame"] == frame].iloc[0]
-    alike = table[(table[same] == own[same]).all(axis=1) & (table["defect"] == "D0")]
-    if len(alike) and own["defect"] != "D0":
-        other = int(alike["frame"].iloc[0])
+    other = partner_of(frames, frame)
+    if other not in (None, frame):
         label = "wrong: clean image of the perfect particle"
         found.append(("wrong", label, frames.clean[other], other))
     return found
 
 
-def weighed(
+def asked(
     frames: FrameSet, spec: Mapping, frame: int, image: np.ndarray, columns_of: int
 ) -> pd.DataFrame:
     """Ask the counts of a frame about the surface columns that an image of it shows.
@@ -127,12 +126,13 @@ def weighed(
     columns_of : int
         Frame whose true surface columns the image shows.
     """
+    from lowdose.evaluation.belief import weighed  # brings torch: only where it is needed
+
     dose, pixel = spec["reference_dose_e_per_px"], frames.pixel_size_nm
     own = true_columns(frames, columns_of)
     places = own.loc[own["is_surface"], ["x_nm", "y_nm"]].to_numpy(dtype=float)
     counts = frames.counts(frame, dose, 0, spec["seed"])
-    level = dose * disc_means(image, places, pixel, DISC_NM)
-    table = likelihood_ratio(counts, places, pixel, level, dose, DISC_NM)
+    table = weighed(counts, dose * image.astype(np.float64), places, pixel, dose)
     return table.assign(supported=True, frame=frame)
 
 

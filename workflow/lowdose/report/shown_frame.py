@@ -50,19 +50,17 @@ def choose_frame(frames: FrameSet) -> tuple[int, float, float, bool]:
         Whether it is a vacancy.
     """
     table, columns = frames.table, frames.columns
-    same = ["base_shape", "layers", "tilt_x_deg", "tilt_y_deg", "c1_nm"]
     best = None
     for _, empty in columns[columns["site"] == "vacancy"].iterrows():
-        own = table[table["frame"] == empty["frame"]].iloc[0]
-        alike = (table[same] == own[same]).all(axis=1) & (table["defect"] == "D0")
+        own = int(empty["frame"])
+        partner = partner_of(frames, own)
         disc = disc_mask(frames.clean.shape[1:], empty["x_nm"], empty["y_nm"], frames.pixel_size_nm)
-        here = frames.clean[int(own["frame"])][disc].mean()
-        if alike.any():
-            trace = abs(frames.clean[int(table[alike]["frame"].iloc[0])][disc].mean() - here)
-        else:
-            trace = 0.0  # seen only if no vacancy has a partner
+        here = frames.clean[own][disc].mean()
+        trace = 0.0  # seen only if no vacancy has a partner
+        if partner is not None:
+            trace = abs(frames.clean[partner][disc].mean() - here)
         if best is None or trace > best[0]:
-            place = int(own["frame"]), float(empty["x_nm"]), float(empty["y_nm"])
+            place = own, float(empty["x_nm"]), float(empty["y_nm"])
             best = (float(trace), *place)
     if best is not None:
         return *best[1:], True
@@ -70,6 +68,15 @@ def choose_frame(frames: FrameSet) -> tuple[int, float, float, bool]:
     metal = columns[(columns["frame"] == first) & columns["is_particle"]]
     top = metal.sort_values("y_nm").iloc[0]
     return first, float(top["x_nm"]), float(top["y_nm"]), False
+
+
+def partner_of(frames: FrameSet, frame: int) -> int | None:
+    """Return the frame of the perfect particle in the same condition, None if there is none."""
+    table = frames.table
+    same = ["base_shape", "layers", "tilt_x_deg", "tilt_y_deg", "c1_nm"]
+    own = table[table["frame"] == frame].iloc[0]
+    alike = table[(table[same] == own[same]).all(axis=1) & (table["defect"] == "D0")]
+    return int(alike["frame"].iloc[0]) if len(alike) else None
 
 
 def disc_mask(
