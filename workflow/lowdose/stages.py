@@ -246,6 +246,9 @@ class Study(Names):
     def _credibility(self) -> dict:
         return {
             "denoisers": self.denoisers(),
+            "pooled": self.pooled(),
+            "contrasts": self.contrasts(),
+            "reference_dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "draws": self.config.evaluation.bootstrap_draws,
             "seed": self.config.seed,
         }
@@ -325,8 +328,10 @@ class Study(Names):
         if figure == "methods":
             return {"figure": figure, "study": self.config.study, **self._methods()}
         evaluation = self.values["evaluation"]
+        own = {"pooled": self.pooled()} if figure == "credibility" else {}
         return {
             "figure": figure,
+            **own,
             "denoisers": self.denoisers(),
             "baselines": list(self.config.baselines),
             "shipped": list(self.config.shipped),

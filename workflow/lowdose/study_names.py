@@ -70,6 +70,36 @@ class Names:
         """Everything that is tuned: baselines, and methods of the comparison."""
         return list(dict.fromkeys([*self.config.baselines, *contest.methods(self.config)]))
 
+    def pooled(self) -> dict[str, list[str]]:
+        """Trainings that differ in their seed alone, by ``<network>.<training set>``."""
+        return {name: members for name, members in self._trained().items() if len(members) > 1}
+
+    def contrasts(self) -> list[dict]:
+        """What is compared at the columns at stake: the widest network with all the others.
+
+        Other networks answer whether the receptive field matters, baselines whether a network is
+        needed, those of the package whether longer training helps: a question each.
+        """
+        names = {one: name if len(members) > 1 else one
+                 for name, members in self._trained().items() for one in members}  # fmt: skip
+        reference = names[self.widest()]
+        networks = [n for n in dict.fromkeys(names.values()) if n != reference]
+        questions = {
+            "networks": networks,
+            "filters": list(self.config.baselines),
+            "package": list(self.config.shipped),
+        }
+        return [
+            {"question": question, "reference": reference, "others": others}
+            for question, others in questions.items()
+        ]
+
+    def _trained(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for one in self.networks():
+            found.setdefault(one.rpartition(".seed")[0], []).append(one)
+        return found
+
     def widest(self) -> str:
         """The trained network with the largest receptive field, first seed."""
         return max(

@@ -51,6 +51,12 @@ rule credibility:
             category="6 Tables",
             labels={"table": "scatter of positions beside its bound, as CSV"},
         ),
+        report(
+            "results/tables/contrasts.csv",
+            caption="../report/contrasts.rst",
+            category="6 Tables",
+            labels={"table": "paired comparisons at columns at stake, as CSV"},
+        ),
     log:
         "results/logs/credibility.log",
     benchmark:

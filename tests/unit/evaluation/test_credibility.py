@@ -8,12 +8,13 @@ import pytest
 from scipy.stats import norm
 
 from lowdose.config_world import MARGIN_TOP_NM
-from lowdose.evaluation.credibility import credibility_table, doses_needed, localisation, roc
+from lowdose.evaluation.credibility import credibility_table, decisions, localisation, roc
+from lowdose.evaluation.equal_doses import doses_needed
 from lowdose.evaluation.evaluate import Evaluation
 from lowdose.evaluation.limits import ideal_sites, limits_table
 from lowdose.evaluation.stakes import outcomes, site_scores, stakes
 
-SPEC = {"denoisers": ["sharp", "blind"], "draws": 400, "seed": 5}
+SPEC = {"denoisers": ["sharp", "blind", "clean"], "draws": 400, "seed": 5}
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,8 @@ def test_efficiency_is_a_ratio_of_doses():
         made_up(wasteful).assign(denoiser="sharp"),
         made_up(dict.fromkeys(wasteful, 0.0)).assign(denoiser="blind", score=0.0),
     ])  # fmt: skip
-    table = credibility_table(sites, limits, SPEC).set_index(["denoiser", "dose_e_per_px"])
+    rows = decisions(sites, SPEC["denoisers"])
+    table = credibility_table(rows, limits, SPEC).set_index(["denoiser", "dose_e_per_px"])
     for dose in wasteful:
         own = table.loc["sharp", dose]
         assert own["auc"] == pytest.approx(exact(dose / 2), abs=0.02)
@@ -141,10 +143,31 @@ def test_efficiency_is_a_ratio_of_doses():
     assert (table.loc["blind", "efficiency"] == 0).all()
     # Always right: how much dose that needs cannot be said.
     sure = made_up({0.45: 40.0}).assign(denoiser="sharp")
+    sure = decisions(sure, SPEC["denoisers"])
     assert credibility_table(sure, limits, SPEC)["efficiency"].isna().all()
-    by_kind = credibility_table(sites, limits, SPEC, ("kind",))
+    by_kind = credibility_table(rows, limits, SPEC, ("kind",))
     assert by_kind["kind"].eq("vacancy").all()
     np.testing.assert_array_equal(by_kind["auc"], table["auc"])
+
+
+def test_trainings_of_one_network_are_also_taken_together():
+    """Two seeds of different quality: their mean, and an interval that knows of both."""
+    good, bad = (made_up({0.45: d}) for d in (3.0, 1.0))
+    sites = pd.concat([good.assign(denoiser="n.t.seed0"), bad.assign(denoiser="n.t.seed1")])
+    names = ["n.t.seed0", "n.t.seed1"]
+    rows = decisions(sites, names, {"n.t": names})
+    assert rows["denoiser"].unique().tolist() == [*names, "n.t"]
+    limits = pd.DataFrame([
+        {"pair": s, "kind": "vacancy", "base_shape": s, "dose_e_per_px": d, "auc": exact(d)}
+        for s in "abcdef" for d in (0.01, 0.45, 50)
+    ])  # fmt: skip
+    table = credibility_table(rows, limits, SPEC).set_index("denoiser")
+    each, both = table.loc[names], table.loc["n.t"]
+    assert both["auc"] == pytest.approx(each["auc"].mean())
+    assert both[["n_seeds", "n_units", "n_rows", "method"]].tolist() == [2, 6, 12, "crossed"]
+    assert each["n_seeds"].tolist() == [1, 1]
+    # One more seed could lie far from both: with two, hardly anything is known.
+    assert both["auc_low"] < each["auc_low"].min() and both["auc_high"] == 1
 
 
 def test_the_dose_at_which_95_percent_are_right():
@@ -154,7 +177,8 @@ def test_the_dose_at_which_95_percent_are_right():
         made_up({d: 2 * np.sqrt(d) for d in doses}, 2000).assign(denoiser="sharp"),
         made_up({d: 0.5 for d in doses}).assign(denoiser="blind"),
     ])  # fmt: skip
-    table = doses_needed(sites, SPEC).set_index("denoiser")
+    rows = decisions(sites, SPEC["denoisers"])
+    table = doses_needed(rows, SPEC).set_index("denoiser")
     assert table.loc["sharp", "dose_e_per_px"] == pytest.approx(2.706, rel=0.05)
     assert table.loc["sharp", "low"] <= table.loc["sharp", "dose_e_per_px"]
     assert np.isinf(table.loc["blind", ["dose_e_per_px", "low", "high"]].to_numpy(float)).all()
@@ -177,6 +201,10 @@ def test_positions_scatter_about_that_of_the_clean_image():
     assert found.loc["sharp", "bias_pm"] == pytest.approx(5.0 / np.sqrt(2), rel=0.2)
     assert found.loc["sharp", "bound_pm"] == pytest.approx(20.0)
     assert found.loc["clean", "scatter_pm"] == 0
+    # 400 positions of each of six columns: the interval is that of a variance of 4,800 values.
+    low, high = found.loc["sharp", ["scatter_pm_low", "scatter_pm_high"]]
+    assert low < 1e3 * scatter < high < 1.1 * low
+    assert found.loc["sharp", ["n_units", "n_columns", "n_positions"]].tolist() == [6, 6, 2400]
 
 
 def test_half_a_column_is_compared_but_not_decided(at_stake):

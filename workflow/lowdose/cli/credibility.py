@@ -20,28 +20,28 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from lowdose.cli import log
-    from lowdose.evaluation.credibility import credibility_table, doses_needed, localisation
+    from lowdose.evaluation.contrasts import contrasts
+    from lowdose.evaluation.credibility import credibility_table, decisions, localisation
+    from lowdose.evaluation.equal_doses import doses_needed
     from lowdose.runtime import atomic_path
     from lowdose.stages import spec_from
 
     spec = spec_from(arguments, "credibility")
     limits = pd.read_parquet(arguments.limits / "limits.parquet")
-    sites = pd.concat(
-        [
-            pd.read_parquet(arguments.limits / "sites.parquet"),
-            *(
-                pd.read_parquet(arguments.evaluation / name / "sites.parquet")
-                for name in spec["denoisers"]
-            ),
-        ],
-        ignore_index=True,
-    )
-    tables = [credibility_table(sites, limits, spec).assign(kind="all")]
-    tables.append(credibility_table(sites, limits, spec, ("kind",)))
-    table = pd.concat(tables, ignore_index=True)
-    needed = doses_needed(sites, spec)
-    written = {"credibility": table, "doses_needed": needed}
-    written["localisation"] = localisation(sites, limits, spec)
+    tables = [pd.read_parquet(arguments.limits / "sites.parquet")]
+    for name in spec["denoisers"]:
+        tables.append(pd.read_parquet(arguments.evaluation / name / "sites.parquet"))
+    sites = pd.concat(tables, ignore_index=True)
+    rows = decisions(sites, spec["denoisers"], spec["pooled"])
+    over_all = credibility_table(rows, limits, spec).assign(kind="all")
+    by_kind = credibility_table(rows, limits, spec, ("kind",))
+    needed = doses_needed(rows, spec)
+    written = {
+        "credibility": pd.concat([over_all, by_kind], ignore_index=True),
+        "doses_needed": needed,
+        "localisation": localisation(sites, limits, spec),
+        "contrasts": contrasts(rows, spec),
+    }
     for name, one in written.items():
         with atomic_path(arguments.output / f"{name}.csv") as path:
             one.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from lowdose.evaluation.credibility import IDEAL, RIGHT, roc
+from lowdose.evaluation.credibility import IDEAL, roc
+from lowdose.evaluation.equal_doses import RIGHT
 from lowdose.report.inputs import Inputs
 from lowdose.report.style import WIDTH_IN, end_labels, looks, titles
 
@@ -28,6 +29,11 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     """Draw the figure; return it with one row a point of each panel."""
     table = inputs.table("credibility", "credibility")
     table = table[table["kind"] == "all"]
+    # A network of several seeds is drawn once, in the place of its first.
+    trainings = {members[0]: members for members in spec["pooled"].values()}
+    all_seeds = {members[0]: name for name, members in spec["pooled"].items()}
+    table = table[~table["denoiser"].isin(all_seeds)]
+    table = table.replace({"denoiser": {name: first for first, name in all_seeds.items()}})
     known = set(table["denoiser"])
     names = [IDEAL, *(n for n in spec["shown"] if n not in HIDDEN and n in known)]
     look = {**looks(spec), IDEAL: IDEAL_LOOK}
@@ -37,7 +43,8 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
         gridspec_kw={"wspace": 0.62, "hspace": 0.33, "left": 0.085, "right": 0.87,
                      "bottom": 0.07, "top": 0.965},
     )  # fmt: skip
-    records = _roc(axes[0, 0], inputs, spec, names, look)
+    sites = {name: [inputs.sites(one) for one in trainings.get(name, [name])] for name in names}
+    records = _roc(axes[0, 0], sites, spec, look)
     for one, (metric, label, limits) in zip(axes.flat[1:], PANELS, strict=True):
         records.append(_against_dose(one, table, metric, names, look, title, limits))
         one.set_title(label, loc="left")
@@ -49,11 +56,11 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat(records, ignore_index=True)
 
 
-def _roc(axes: Axes, inputs: Inputs, spec: Mapping, names, look) -> list[pd.DataFrame]:
+def _roc(axes: Axes, every: Mapping, spec: Mapping, look) -> list[pd.DataFrame]:
     dose = spec["reference_dose_e_per_px"]
     records = []
-    for name in names:
-        sites = inputs.sites(name)
+    for name, tables in every.items():
+        sites = pd.concat(tables, ignore_index=True)
         sites = sites[(sites["dose_e_per_px"] == dose) & (sites["kind"] != "half")]
         curve = roc(sites)
         style = {k: v for k, v in look[name].items() if k != "marker"}
