@@ -65,7 +65,8 @@ def alpha_shape_edges(points_nm: np.ndarray, alpha_nm: float) -> np.ndarray:
 def surface_columns(
     points_nm: np.ndarray,
     *,
-    interface_y_nm: float | None,
+    interface_y_nm: float | None = None,
+    on_support: np.ndarray | None = None,
     neighbour_nm: float = NEIGHBOUR_NM,
     alpha_nm: float | None = None,
     bottom_layer_nm: float = BOTTOM_LAYER_NM,
@@ -79,6 +80,9 @@ def surface_columns(
     interface_y_nm : float or None
         Height of the line between particle and support [nm]: the particle is above it (smaller
         y).  None for a free particle.
+    on_support : bool array (column,), optional
+        Instead of a line: which columns are the bottom layer, from the support's outline
+        (:meth:`lowdose.columns.support.Support.carries`).
     neighbour_nm : float
         Distance of nearest neighbours in projection [nm].
     alpha_nm : float, optional
@@ -96,7 +100,8 @@ def surface_columns(
     Raises
     ------
     UserError
-        If a length is not positive or a position is not finite.
+        If a length is not positive, a position is not finite, or both a line and `on_support`
+        are given.
 
     Notes
     -----
@@ -115,7 +120,11 @@ def surface_columns(
     if triangulation is None:
         return np.ones(len(points), dtype=bool)
     bottom = np.zeros(len(points), dtype=bool)
-    if interface_y_nm is not None:
+    if on_support is not None:
+        bottom = np.asarray(on_support, dtype=bool)
+        if bottom.shape != (len(points),) or interface_y_nm is not None:
+            raise UserError("on_support needs one value for each column, and no interface line.")
+    elif interface_y_nm is not None:
         bottom = points[:, 1] > interface_y_nm - bottom_layer_nm
     triangles = triangulation.simplices
     # Side k of a triangle is opposite to its corner k, and neighbour k is across that side.
