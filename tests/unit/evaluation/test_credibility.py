@@ -152,7 +152,8 @@ def test_efficiency_is_a_ratio_of_doses():
 
 def test_trainings_of_one_network_are_also_taken_together():
     """Two seeds of different quality: their mean, and an interval that knows of both."""
-    good, bad = (made_up({0.45: d}) for d in (3.0, 1.0))
+    # Each seed counts alike, though one has a fifth of the realisations.
+    good, bad = made_up({0.45: 3.0}), made_up({0.45: 1.0}, 40)
     sites = pd.concat([good.assign(denoiser="n.t.seed0"), bad.assign(denoiser="n.t.seed1")])
     names = ["n.t.seed0", "n.t.seed1"]
     rows = decisions(sites, names, {"n.t": names})
@@ -163,7 +164,9 @@ def test_trainings_of_one_network_are_also_taken_together():
     ])  # fmt: skip
     table = credibility_table(rows, limits, SPEC).set_index("denoiser")
     each, both = table.loc[names], table.loc["n.t"]
-    assert both["auc"] == pytest.approx(each["auc"].mean())
+    for measure in ("auc", "fill_in_rate", "erasure_rate", "right_rate"):
+        assert both[measure] == pytest.approx(each[measure].mean())
+    assert [*each["n_realisations"], both["n_realisations"]] == [200, 40, 240]
     assert both[["n_seeds", "n_units", "n_rows", "method"]].tolist() == [2, 6, 12, "crossed"]
     assert each["n_seeds"].tolist() == [1, 1]
     # One more seed could lie far from both: with two, hardly anything is known.

@@ -43,12 +43,13 @@ def decisions(
     -------
     DataFrame
         As :func:`lowdose.evaluation.stakes.outcomes`, with ``denoiser`` and ``seed`` (number
-        within its network), in that order; one row a pair, dose and seed.
+        within its network), in that order; one row a pair, dose and seed.  Of several seeds each
+        counts alike, however many realisations it has.
     """
     own = dict(list(sites.groupby("denoiser", sort=False)))
     found = {n: outcomes(own[n]).assign(seed=0) for n in (IDEAL, *denoisers) if n in own}
     for name, members in (pooled or {}).items():
-        parts = [found[one].assign(seed=k) for k, one in enumerate(members)]
+        parts = [_shares(found[one]).assign(seed=k) for k, one in enumerate(members)]
         found[name] = pd.concat(parts, ignore_index=True)
     rows = [table.assign(denoiser=name) for name, table in found.items()]
     return pd.concat(rows, ignore_index=True)
@@ -73,9 +74,9 @@ def credibility_table(
     Returns
     -------
     DataFrame
-        ``denoiser, dose_e_per_px``, `by`, ``n_seeds, n_units, n_rows, method``, and with ``_low``
-        and ``_high`` over base shapes, of several seeds over both: ``auc``, `fill_in_rate` (a
-        column is shown at an empty site), ``erasure_rate`` (none is shown at a column),
+        ``denoiser, dose_e_per_px``, `by`, ``n_seeds, n_realisations`` (of a frame, all seeds
+        together), ``n_units, n_rows, method``, and with ``_low`` and ``_high`` over base shapes, of
+        several seeds over both: ``auc``, `fill_in_rate` (a column is shown at an empty site), ``erasure_rate`` (none is shown at a column),
         ``right_rate`` (decisions that are right, where present and absent are equally frequent);
         ``efficiency`` (over base shapes alone): the dose at which the ideal observer has the same
         area under the ROC, divided by this dose; missing above an area of 0.99.
@@ -110,10 +111,21 @@ def credibility_table(
     )
 
 
+def _shares(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return every count as the share of what it is counted in."""
+    rows = rows.copy()
+    for value, weights, _ in MEASURES.values():
+        rows[value] /= rows[weights]
+        rows[weights] /= rows[weights]
+    return rows
+
+
 def _counts(group: pd.DataFrame) -> dict:
     n_units, n_seeds = group["base_shape"].nunique(), group["seed"].nunique()
     method = interval_method(n_units) if n_seeds < 2 else "crossed"
-    return {"n_seeds": n_seeds, "n_units": n_units, "n_rows": len(group), "method": method}
+    many = round(group.groupby("seed")["n_realisations"].mean().sum())
+    return {"n_seeds": n_seeds, "n_realisations": many, "n_units": n_units, "n_rows": len(group),
+            "method": method}  # fmt: skip
 
 
 def _named(name: str, interval: Sequence[float]) -> dict[str, float]:

@@ -102,7 +102,7 @@ def outcomes(sites: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair and dose: ``won`` of ``compared`` (pairs of one realisation with the column
+        One row a pair and dose: ``n_realisations`` of each frame; ``won`` of ``compared`` (pairs of one realisation with the column
         and one without it in which the former has the higher score, ties by half), so that won /
         compared is the area under the pair's ROC; ``n_present, n_erased, n_absent, n_filled``;
         ``n_right`` of ``n_decided``, where present and absent weigh alike; for a pair of the kind
@@ -118,6 +118,7 @@ def outcomes(sites: pd.DataFrame) -> pd.DataFrame:
         one, other = score[present][:, None], score[~present][None]
         row = dict(zip(by, (pair, dose), strict=True)) | group.iloc[0][about].to_dict()
         row |= {
+            "n_realisations": one.size,
             "won": float(np.sum(one > other) + np.sum(one == other) / 2),
             "compared": one.size * other.size,
         }
