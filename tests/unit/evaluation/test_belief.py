@@ -68,6 +68,20 @@ def test_true_columns_have_evidence(particle, spec):
     spread = np.sqrt((1 - SHARE) * DOSE * pixels * ratio) * np.log(ratio)
     score = (np.log(table["e_value"]) - expected) / spread
     assert abs(score.mean()) < 4 / np.sqrt(len(score))
+    # The fit has the height and width of the columns, and where they are, with the error that the
+    # Fisher information of the counts allows.
+    true = surface.groupby("frame")[["x_nm", "y_nm"]].apply(lambda t: t.to_numpy())
+    for number, own in table.groupby("frame"):
+        points = own[["x_fit_nm", "y_fit_nm"]].to_numpy()
+        distance = np.linalg.norm(points[:, None] - true[number][None], axis=2).min(axis=1)
+        assert distance.max() < 0.003
+    np.testing.assert_allclose(table["amplitude"], 0.5 * DOSE, rtol=0.05)
+    np.testing.assert_allclose(table["width_nm"], 0.05, rtol=0.05)
+    y, x = np.mgrid[-10:11, -10:11] * particle.pixel_nm
+    square = x**2 + y**2
+    bell = 0.5 * DOSE * np.exp(-square / 2 / 0.05**2)
+    information = np.sum((bell * x / 0.05**2) ** 2 / (DOSE + bell), where=square < 0.12**2)
+    np.testing.assert_allclose(table[["x_se_nm", "y_se_nm"]], information**-0.5, rtol=0.04)
     # Everything is weighed against vacuum at the frame's dose.
     assert table["lambda_vacuum"].to_numpy() == pytest.approx(DOSE)
 

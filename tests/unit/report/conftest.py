@@ -40,6 +40,7 @@ def spec():
         "networks": NETWORKS,
         "widest": NETWORKS[1],
         "shown": DENOISERS,
+        "pooled": {},
         "study": "small",
         "doses_e_per_px": [0.2, 0.45],
         "reference_dose_e_per_px": 0.45,

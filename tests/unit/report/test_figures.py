@@ -219,3 +219,20 @@ def test_credibility_where_everybody_is_right_has_no_efficiency(inputs, spec, tm
         dot = drawn[(drawn["denoiser"] == name) & (drawn["what"] == "threshold of the study")]
         shares = sites.groupby("present")["reported"].mean()
         assert dot[["x", "value"]].iloc[0].tolist() == pytest.approx([shares[False], shares[True]])
+
+
+def test_credibility_draws_a_network_of_several_seeds_once(inputs, spec, tmp_path):
+    """All its seeds together, in place of the first; not the single ones."""
+    first, second = spec["networks"]
+    table = pd.read_csv(inputs.tables / "credibility.csv")
+    both = table[table["denoiser"] == first].assign(denoiser="of.both", auc=0.777)
+    pd.concat([table, both]).to_csv(tmp_path / "credibility.csv", index=False)
+    pooled = {**spec, "pooled": {"of.both": [first, second]}, "shown": spec["denoisers"][:-1]}
+    _, drawn = draw("credibility", dataclasses.replace(inputs, tables=tmp_path), pooled)
+    assert second not in set(drawn["denoiser"]) and "of.both" not in set(drawn["denoiser"])
+    of_auc = drawn[(drawn["panel"] == "auc") & (drawn["denoiser"] == first)]
+    assert (of_auc["value"] == 0.777).all()
+    dot = drawn[(drawn["denoiser"] == first) & (drawn["what"] == "threshold of the study")]
+    sites = pd.concat([inputs.sites(first), inputs.sites(second)])
+    shares = sites.groupby("present")["reported"].mean()
+    assert dot[["x", "value"]].iloc[0].tolist() == pytest.approx([shares[False], shares[True]])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lowdose import seeds
 from lowdose.columns.discs import disc_means, disc_sums
+from lowdose.columns.fitting import fit_columns
 from lowdose.columns.likelihood import (
     benjamini_hochberg,
     cross_fitted_e_values,
@@ -23,6 +24,7 @@ from lowdose.data.frames import FrameSet
 from lowdose.evaluation.evaluate import Denoise
 from lowdose.evaluation.measure import BOTTOM_LAYER_NM, candidates, truth_of_frame
 
+FITTED = ("x_se_nm", "y_se_nm", "amplitude", "amplitude_se", "width_nm")
 RADIUS_NM = 0.06  # of the discs that are weighed: a quarter of the neighbour distance
 SHARE = 0.5  # of the electrons on which columns are proposed; the rest tests them
 
@@ -56,6 +58,29 @@ def weighed(
     """
     level = disc_means(image, places, pixel_size_nm, RADIUS_NM)
     return likelihood_ratio(counts, places, pixel_size_nm, level, dose, RADIUS_NM)
+
+
+def fitted(image: np.ndarray, places: np.ndarray, pixel_size_nm: float) -> pd.DataFrame:
+    """Return position, amplitude and width of columns that an image shows.
+
+    Parameters
+    ----------
+    image : array (y, x)
+        Expected counts that the image says [e/px].
+    places : array (column, 2)
+        Where it shows columns, (x, y) [nm].
+    pixel_size_nm : float
+
+    Returns
+    -------
+    DataFrame
+        ``x_fit_nm, y_fit_nm`` and `FITTED`, see :func:`lowdose.columns.fitting.fit_columns`:
+        the standard errors are those that the frame's counts allow, whatever the denoiser adds
+        from what it has learned; amplitudes in e/px.
+    """
+    fits = fit_columns(np.maximum(image, 0), places, pixel_size_nm)
+    named = fits.rename(columns={"x_nm": "x_fit_nm", "y_nm": "y_fit_nm"})
+    return named[["x_fit_nm", "y_fit_nm", *FITTED]]
 
 
 def cross_fitted(
@@ -135,8 +160,8 @@ def column_table(
     -------
     DataFrame
         ``frame, x_nm, y_nm, n_pixels, n_mean, lambda_column, lambda_vacuum, llr_per_pixel,
-        llr_total, p_value, e_value, supported, supported_e, true, site, n_proposed``;
-        intensities in e/pixel.
+        llr_total``, the fit of the denoised column (:func:`fitted`), ``p_value, e_value, supported,
+        supported_e, true, site, n_proposed``; intensities in e/pixel.
     """
     settings, dose, pixel = spec["evaluation"], spec["dose_e_per_px"], frames.pixel_size_nm
     sigma, gate = settings["sigma_nm"], settings["gate_nm"]
@@ -147,7 +172,7 @@ def column_table(
         counts = frames.counts(number, dose, 0, spec["seed"])
         whole = denoise(counts, dose, clean)
         shown = surface_of(whole / dose, pixel, interface, sigma, threshold)
-        table = weighed(counts, whole, shown, pixel, dose)
+        table = weighed(counts, whole, shown, pixel, dose).join(fitted(whole, shown, pixel))
 
         tested = cross_fitted(
             counts, clean, denoise, dose, pixel, interface, sigma, threshold_of_half,
