@@ -44,7 +44,7 @@ wildcard_constraints:
     denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
 
 
-STAGES = "structures simulate frames train baselines evaluate figures credibility risk verdicts mechanism sweeps methods dataset world search"
+STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"

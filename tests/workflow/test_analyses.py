@@ -1,4 +1,4 @@
-"""What a study also asks: columns at stake, risk, verdicts, filters; by name in any study."""
+"""What any study can be asked by name: columns at stake, strata, risk, verdicts, filters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 TINY = ("--configfile", "config/tiny.yaml")
-FIGURES = ("credibility", "risk", "verdicts", "mechanism")
+FIGURES = ("credibility", "strata", "risk", "verdicts", "mechanism")
 TARGETS = tuple(f"results/figures/{name}.png" for name in FIGURES)
 
 
@@ -28,6 +28,9 @@ def test_each_has_its_tables(asked):
     assert (ideal["auc"] > 0.9).all()
     constant = credibility[credibility["denoiser"] == "constant"]
     assert (constant["auc"] == 0.5).all() and (constant["fill_in_rate"] == 0).all()
+    contrasts = pd.read_csv(tables / "contrasts.csv")
+    assert set(contrasts["question"]) == {"networks", "filters"}
+    assert (contrasts["reference"] == "wide.white.seed0").all()
     limits = pd.read_parquet(asked.folder / "results" / "limits" / "limits.parquet")
     assert set(limits["pair"]) == set(
         pd.read_parquet(asked.folder / "results/evaluation/raw/sites.parquet")["pair"]

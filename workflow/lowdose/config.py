@@ -115,10 +115,11 @@ class Evaluation(Strict):
     false_discovery_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05, description="nominal false-discovery rate of the column verdicts"
     )
-    analyses: list[Literal["credibility", "risk", "verdicts", "filters"]] = Field(
-        ["credibility", "risk", "verdicts", "filters"],
-        description="what the study also asks: columns at stake beside the ideal observer; the "
-        "error from counts alone; whether verdicts on columns keep their promise; equivalent "
+    analyses: list[Literal["credibility", "strata", "risk", "verdicts", "filters"]] = Field(
+        ["credibility", "strata", "risk", "verdicts", "filters"],
+        description="what the study also asks: columns at stake beside the ideal observer; where "
+        "denoisers err, by defect, thickness, tilt, defocus and site; the error from counts alone; "
+        "whether verdicts on columns keep their promise; equivalent "
         "filters at each kind of site.  Their figures can be asked for by name in any study",
     )
     verdict_frames: int = Field(

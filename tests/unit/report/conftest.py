@@ -197,6 +197,15 @@ def belief(folder: Path, rng: np.random.Generator) -> None:
         {"denoiser": name, "pair": pair, "change": 0.4 + 0.1 * k, "by_noise": 0.3}
         for k, name in enumerate(NETWORKS) for pair in "ab"
     ]  # fmt: skip
+    levels = {"defect": ("D0", "D1"), "layers": (16, 21), "tilt_deg": (0, 2), "c1_nm": (8, 16),
+              "family": ("PtNp1",), "site": ("facet", "corner")}  # fmt: skip
+    tables["strata"] = [
+        {"factor": factor, "level": level, "n_units": 1 + i, "denoiser": name,
+         "f1": None if factor == "site" else 0.9 - 0.1 * k, "f1_low": None, "f1_high": None,
+         "recall": 0.8 - 0.1 * k, "recall_low": 0.7 - 0.1 * k, "recall_high": 0.9 - 0.1 * k}
+        for factor, of in levels.items() for i, level in enumerate(of)
+        for k, name in enumerate(DENOISERS)
+    ]  # fmt: skip
     for name, table in tables.items():
         pd.DataFrame(table).to_csv(folder / "tables" / f"{name}.csv", index=False)
 

@@ -236,3 +236,15 @@ def test_credibility_draws_a_network_of_several_seeds_once(inputs, spec, tmp_pat
     sites = pd.concat([inputs.sites(first), inputs.sites(second)])
     shares = sites.groupby("present")["reported"].mean()
     assert dot[["x", "value"]].iloc[0].tolist() == pytest.approx([shares[False], shares[True]])
+
+
+def test_strata_are_in_their_own_order_with_the_number_of_shapes(inputs, spec):
+    figure, table = draw("strata", inputs, spec)
+    assert set(table["factor"]) == {"defect", "layers", "tilt_deg", "c1_nm", "family", "site"}
+    # A site has its recall alone; the rest is F1.
+    measure = table.groupby("factor")["measure"].unique().str[0]
+    assert measure["site"] == "recall" and measure["defect"] == "f1"
+    ticks = [[label.get_text() for label in axes.get_xticklabels()] for axes in figure.axes]
+    assert ticks[1] == ["16\n(1)", "21\n(2)"]
+    assert ticks[5] == ["facet\n(1)", "corner\n(2)"]
+    assert not {"raw", "constant"} & set(table["denoiser"])

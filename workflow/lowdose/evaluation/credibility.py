@@ -76,10 +76,11 @@ def credibility_table(
     DataFrame
         ``denoiser, dose_e_per_px``, `by`, ``n_seeds, n_realisations`` (of a frame, all seeds
         together), ``n_units, n_rows, method``, and with ``_low`` and ``_high`` over base shapes, of
-        several seeds over both: ``auc``, `fill_in_rate` (a column is shown at an empty site), ``erasure_rate`` (none is shown at a column),
-        ``right_rate`` (decisions that are right, where present and absent are equally frequent);
-        ``efficiency`` (over base shapes alone): the dose at which the ideal observer has the same
-        area under the ROC, divided by this dose; missing above an area of 0.99.
+        several seeds over both: ``auc``, ``fill_in_rate`` (a column is shown at an empty site),
+        ``erasure_rate`` (none is shown at a column), ``right_rate`` (decisions that are right,
+        where present and absent are equally frequent); ``efficiency`` (over base shapes alone): the
+        dose at which the ideal observer has the same area under the ROC, divided by this dose;
+        missing above an area of 0.99.
     """
     keys = ["denoiser", "dose_e_per_px", *by]
     streams = {

@@ -102,11 +102,11 @@ def outcomes(sites: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair and dose: ``n_realisations`` of each frame; ``won`` of ``compared`` (pairs of one realisation with the column
-        and one without it in which the former has the higher score, ties by half), so that won /
-        compared is the area under the pair's ROC; ``n_present, n_erased, n_absent, n_filled``;
-        ``n_right`` of ``n_decided``, where present and absent weigh alike; for a pair of the kind
-        ``half``, whose site is never empty, the last six are missing.
+        One row a pair and dose: ``n_realisations`` of each frame; ``won`` of ``compared`` (pairs of
+        one realisation with the column and one without it in which the former has the higher score,
+        ties by half), so that won / compared is the area under the pair's ROC; ``n_present,
+        n_erased, n_absent, n_filled``; ``n_right`` of ``n_decided``, where present and absent weigh
+        alike; for a pair of the kind ``half``, whose site is never empty, the last six are missing.
     """
     by = ["pair", "dose_e_per_px"]
     about = ["kind", "site", "n_atoms", "base_shape", "family", "layers", "tilt_x_deg",

@@ -37,7 +37,8 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     known = set(table["denoiser"])
     names = [IDEAL, *(n for n in spec["shown"] if n not in HIDDEN and n in known)]
     look = {**looks(spec), IDEAL: IDEAL_LOOK}
-    title = {**titles(spec), IDEAL: "ideal observer"}
+    drawn = {**spec, "networks": [n for n in names if n in spec["networks"]]}
+    title = {**titles(drawn), IDEAL: "ideal observer"}
     figure, axes = plt.subplots(
         2, 2, figsize=(WIDTH_IN, 7.0),
         gridspec_kw={"wspace": 0.62, "hspace": 0.33, "left": 0.085, "right": 0.87,
