@@ -7,6 +7,11 @@ HELP = "say what microscope files hold, in nm and electrons, and what is in the 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_file_arguments(parser)
+
+
+def add_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files, and what they may not say themselves."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE",
                         help="dm3, dm4, emd, ser, mrc, tif, hspy, zspy or npy")  # fmt: skip
     parser.add_argument("--pixel-size", type=float, metavar="NM",
