@@ -118,6 +118,9 @@ def test_real_frames_have_the_same_surface_by_outline_as_by_line(
     true = points[metal["is_surface"].to_numpy(dtype=bool)]
     matched = len(match(true, surface, 0.072)[0])
     assert matched / len(true) > 0.9
+    # None is in vacuum: each is at the particle, or on the support.
+    away = np.linalg.norm(at[:, None] - points[None], axis=2).min(axis=1)
+    assert (away[support.distance(at) > 0.4] < 0.3).all()
 
 
 def test_a_particle_without_support_has_none():
