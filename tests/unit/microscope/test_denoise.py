@@ -97,6 +97,20 @@ def test_electrons_come_out_of_a_cameras_units(tmp_path, capsys, made, frames):
     )
 
 
+def test_pixels_are_summed(tmp_path, capsys, made, frames):
+    path = made.write(tmp_path / "movie.tif", frames)
+    done = run(capsys, path, "--bin", 2)
+    assert done.code == 0 and "pixel size: 0.0122 nm, 2 x 2 summed" in done.out
+    written = read_recording(tmp_path / "movie.denoised.hspy")
+    assert written.pixel_size_nm == pytest.approx((0.0122, 0.0122))
+    summed = frames.reshape(4, 100, 2, 130, 2).sum(axis=(2, 4))
+    expected = registry.create(QUICK).denoise(summed, 0.0122)
+    np.testing.assert_allclose(written.frames, expected, rtol=1e-6)
+    for bad in (0, 500):
+        done = run(capsys, path, "--bin", bad, "--overwrite")
+        assert done.code == 2 and f"Binning by {bad} does not fit" in done.err
+
+
 def test_nothing_is_overwritten_unless_told(tmp_path, capsys, made, frames):
     path = made.write(tmp_path / "movie.tif", frames)
     mine = tmp_path / "movie.denoised.tif"

@@ -59,7 +59,7 @@ def _denoise(path: Path, denoiser, frames, arguments: argparse.Namespace) -> Non
     begun = time.monotonic()
     found = inspect(
         path, denoiser.info, pixel_size_nm=arguments.pixel_size, gain=arguments.gain,
-        offset=arguments.offset, signal=arguments.signal, frames=frames,
+        offset=arguments.offset, signal=arguments.signal, frames=frames, binning=arguments.bin,
     )  # fmt: skip
     print("\n".join(line for line in lines(found) if line.strip() != "can be denoised"), flush=True)
     if found.refused:
@@ -79,6 +79,7 @@ def _denoise(path: Path, denoiser, frames, arguments: argparse.Namespace) -> Non
         "offset": found.gain.offset,
         "frames": list(frames) if frames else None,
         "signal": arguments.signal,
+        "pixels_summed": arguments.bin,
         "denoiser": denoiser.info.name,
         "parameters": denoiser.parameters,
         "citation": denoiser.info.citation,

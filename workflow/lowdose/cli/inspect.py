@@ -25,6 +25,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offset", type=float, help="stored value of no electrons")
     parser.add_argument("--signal", type=int, metavar="N",
                         help="which of several images of a file, from 1")  # fmt: skip
+    parser.add_argument("--bin", type=int, default=1, metavar="N", help="sum N x N pixels first")
     parser.add_argument("--frames", metavar="START:STOP", help="which frames of a stack, from 0")
     parser.add_argument("--denoiser", default="general", help="what it is to be denoised by")
 
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = inspect(
                 path, info, pixel_size_nm=arguments.pixel_size, gain=arguments.gain,
                 offset=arguments.offset, signal=arguments.signal, frames=frames,
+                binning=arguments.bin,
             )  # fmt: skip
         except UserError as error:
             if len(arguments.files) == 1:

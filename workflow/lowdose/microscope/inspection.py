@@ -15,7 +15,7 @@ from lowdose.microscope.gain import Gain, counts_of, gain_of
 from lowdose.microscope.reading import read_recording
 from lowdose.microscope.recording import Recording
 from lowdose.runtime import UserError
-from lowdose.sampling import dose_e_per_a2
+from lowdose.sampling import bin_counts, dose_e_per_a2
 
 
 class Range(Protocol):
@@ -38,12 +38,15 @@ class Inspection:
     counts : float32 array (frame, y, x) or None
         Electrons per pixel.
     findings : list of Finding
+    binning : int
+        Pixels along each side that were summed.
     """
 
     recording: Recording
     gain: Gain | None
     counts: np.ndarray | None
     findings: list[Finding]
+    binning: int = 1
 
     @property
     def refused(self) -> bool:
@@ -52,9 +55,9 @@ class Inspection:
 
     @property
     def pixel_size_nm(self) -> float | None:
-        """Side of a square pixel [nm]: the geometric mean of both directions."""
+        """Side of a square pixel of `counts` [nm]: the geometric mean of both directions."""
         size = self.recording.pixel_size_nm
-        return None if size is None else float(np.sqrt(size[0] * size[1]))
+        return None if size is None else self.binning * float(np.sqrt(size[0] * size[1]))
 
 
 def inspect(
@@ -66,6 +69,7 @@ def inspect(
     pixel_size_nm: float | None = None,
     signal: int | None = None,
     frames: tuple[int | None, int | None] | None = None,
+    binning: int = 1,
 ) -> Inspection:
     """Read a file, turn it into electrons and check it.
 
@@ -78,6 +82,8 @@ def inspect(
         See :func:`lowdose.microscope.gain.gain_of`.
     pixel_size_nm, signal, frames
         See :func:`lowdose.microscope.reading.read_recording`.
+    binning : int
+        Sum so many pixels along each side.
 
     Raises
     ------
@@ -91,12 +97,14 @@ def inspect(
         return Inspection(recording, None, None, stored + findings)
     known = gain_of(recording, gain=gain, offset=offset)
     counts = counts_of(recording, known)
-    found = Inspection(recording, known, counts, [])
+    if binning != 1:
+        counts = bin_counts(counts, binning)
+    found = Inspection(recording, known, counts, [], binning)
     ranges = (denoiser.pixel_size_nm, denoiser.dose_e_per_a2)
     findings += stored + check_counts(counts, found.pixel_size_nm, ranges, denoiser.name)
     order = ("refusal", "warning", "note")
     findings.sort(key=lambda one: order.index(one.kind))
-    return Inspection(recording, known, counts, findings)
+    return Inspection(recording, known, counts, findings, binning)
 
 
 def lines(found: Inspection) -> Iterator[str]:
@@ -107,7 +115,8 @@ def lines(found: Inspection) -> Iterator[str]:
     yield f"{recording.path}"
     yield f"  {recording.format}, {what} of {height} x {width} pixels, {recording.frames.dtype}"
     size = found.pixel_size_nm
-    yield f"  pixel size: {'not stated' if size is None else f'{size:.6g} nm'}"
+    summed = f", {found.binning} x {found.binning} summed" if found.binning > 1 else ""
+    yield f"  pixel size: {'not stated' if size is None else f'{size:.6g} nm'}{summed}"
     known = {
         "beam energy": (recording.energy_kev, "kV"),
         "exposure": (recording.exposure_s, "s a frame"),
