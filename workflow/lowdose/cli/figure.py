@@ -14,6 +14,7 @@ FIGURES = (
     "learning_curves",
     "likelihood",
     "credibility",
+    "strata",
     "risk",
     "verdicts",
     "mechanism",
