@@ -101,6 +101,15 @@ def test_a_network_of_several_seeds_against_a_filter_that_has_none():
     assert turned["p_value"] == one["p_value"]
 
 
+def test_seeds_that_one_of_the_two_lacks_take_no_part():
+    own = rows(EFFECT, {"wide": 3, "narrow": 2, "same": 3}, noise=0.02)
+    found = contrasts(own, SPEC).set_index(["question", "measure", "denoiser"])
+    one = found.loc["networks", "auc", "narrow"]
+    kept = own[own["seed"] < 2].groupby("denoiser")["won"].mean() / 625
+    assert one["difference"] == pytest.approx(kept["wide"] - kept["narrow"])
+    assert one["n_seeds"] == 2 and found.loc["networks", "auc", "same"]["n_seeds"] == 3
+
+
 def test_who_was_not_evaluated_is_named():
     spec = {**SPEC, "contrasts": [{"question": "q", "reference": "wide", "others": ["tv"]}]}
     with pytest.raises(UserError, match="no columns at stake of tv; evaluate it first"):

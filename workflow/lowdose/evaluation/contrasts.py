@@ -40,7 +40,7 @@ def contrasts(rows: pd.DataFrame, spec: Mapping) -> pd.DataFrame:
     With n shapes no p-value is below 2 / 2^n, so that a family of k comparisons has none below
     2 k / 2^n: each question is a family of its own, or with eight shapes nothing could ever be
     shown.  Seeds of different networks have nothing in common but their number; they are paired
-    by it so that each training counts once.
+    by it, as far as both have it, so that each training counts once.
     """
     rows = rows[np.isclose(rows["dose_e_per_px"], spec["reference_dose_e_per_px"])]
     tables = []
@@ -74,6 +74,10 @@ def _difference(rows: pd.DataFrame, measure: str, a: str, b: str, spec: Mapping)
     stream = ("contrast", measure, a, b)
     many = [side["seed"].nunique() for side in sides]
     on = ["pair", "seed"] if min(many) > 1 else ["pair"]
+    if min(many) > 1:
+        common = set(sides[0]["seed"]) & set(sides[1]["seed"])
+        sides = [side[side["seed"].isin(common)] for side in sides]
+        own = own[own["seed"].isin(common)]
     longer, shorter = (0, 1) if many[0] >= many[1] else (1, 0)
     joined = sides[longer].merge(
         sides[shorter][[*on, "rate"]], on=on, suffixes=("", "_other"), validate="many_to_one"
@@ -89,5 +93,6 @@ def _difference(rows: pd.DataFrame, measure: str, a: str, b: str, spec: Mapping)
     )
     return {
         "difference": interval.estimate, "low": interval.low, "high": interval.high,
-        "p_value": exchanged.p_value, "n_units": exchanged.n_units, "n_seeds": max(many),
+        "p_value": exchanged.p_value, "n_units": exchanged.n_units,
+        "n_seeds": joined["seed"].nunique(),
     }  # fmt: skip
