@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mrcfile
 import numpy as np
 import pytest
+import tifffile
 
 from lowdose.microscope.reading import read_recording
 from lowdose.runtime import UserError
@@ -178,3 +180,41 @@ def test_one_of_several_images_is_chosen_by_number(tmp_path, counts, made):
     assert "has 2 images; choose one by --signal (1 made up 3 x 40 x 56; 2" in said
     np.testing.assert_array_equal(read_recording(path, signal=2).frames, counts)
     assert "has 2 signals; --signal is one from 1 on" in refused(path, signal=3)
+
+
+@pytest.mark.parametrize(("unit", "per_nm"), [("nm", 1.0), ("um", 1e-3), ("micron", 1e-3),
+                                              ("A", 10.0), ("pm", 1e3)])  # fmt: skip
+def test_what_fiji_saves_keeps_its_scale_and_interval(tmp_path, counts, unit, per_nm):
+    """RosettaSciIO takes micrometres alone, and of those without the interval."""
+    path = tmp_path / "fiji.tif"
+    scale = 1 / (PIXEL_NM * per_nm)
+    tifffile.imwrite(
+        path, counts, imagej=True, resolution=(scale, scale),
+        metadata={"unit": unit, "axes": "TYX", "finterval": 0.2},
+    )  # fmt: skip
+    recording = read_recording(path, probed=True)
+    assert recording.pixel_size_nm == pytest.approx((PIXEL_NM, PIXEL_NM), rel=1e-5)
+    assert recording.frame_interval_s == pytest.approx(0.2)
+    np.testing.assert_array_equal(recording.frames, counts)
+
+
+def test_tiffs_of_others(tmp_path, counts):
+    sizes = {f"PhysicalSize{a}{end}": value for a in "XY" for end, value in
+             (("", PIXEL_NM), ("Unit", "nm"))}  # fmt: skip
+    tifffile.imwrite(tmp_path / "a.ome.tif", counts, metadata={"axes": "TYX", **sizes})
+    found = read_recording(tmp_path / "a.ome.tif", probed=True)
+    assert found.pixel_size_nm == pytest.approx((PIXEL_NM, PIXEL_NM))
+    # Dots per inch are a printer's.
+    tifffile.imwrite(tmp_path / "a.tif", counts[0], resolution=(300, 300), resolutionunit="INCH")
+    assert read_recording(tmp_path / "a.tif", probed=True).pixel_size_nm is None
+    tifffile.imwrite(tmp_path / "b.tif", counts, compression="lzw", photometric="minisblack")
+    np.testing.assert_array_equal(read_recording(tmp_path / "b.tif", probed=True).frames, counts)
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((40, 56, 3), np.uint8), photometric="rgb")
+    with pytest.raises(UserError, match="colour picture"):
+        read_recording(tmp_path / "c.tif", probed=True)
+
+
+def test_an_mrc_without_calibration_has_none(tmp_path, counts):
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(counts)
+    assert read_recording(tmp_path / "a.mrc", probed=True).pixel_size_nm is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,47 @@ def read_tiff(path: str | os.PathLike) -> tuple[np.ndarray, float]:
             f"{path} has pixels of {x:g} x {y:g} nm; resample it to square pixels first."
         )
     return images, (x + y) / 2 if x != y else x
+
+
+def stated(path: str | os.PathLike) -> tuple[tuple[float, float] | None, float | None]:
+    """Return what a TIFF says of its calibration, in the ways of all who write it.
+
+    RosettaSciIO takes an ImageJ description in micrometres alone.
+
+    Parameters
+    ----------
+    path : path
+        A TIFF that can be opened.
+
+    Returns
+    -------
+    (float, float) or None
+        Pixel size along y and x [nm]: of DigitalMicrograph's tags, ImageJ's description or OME's.
+    float or None
+        From frame to frame [s], of ImageJ's description.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        sizes = _dm_sizes(tiff.pages[0]) or _imagej_sizes(tiff) or _ome_sizes(tiff)
+        interval = (tiff.imagej_metadata or {}).get("finterval")
+    known = isinstance(interval, int | float) and math.isfinite(interval) and interval > 0
+    return sizes and (sizes[1], sizes[0]), float(interval) if known else None
+
+
+def _ome_sizes(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
+    """Return pixel sizes (x, y) in nm from an OME description, None without one."""
+    pixels = re.search(r"<Pixels\b[^>]*>", tiff.ome_metadata or "")
+    if pixels is None:
+        return None
+    found = dict(re.findall(r'(\w+)="([^"]*)"', pixels[0]))
+    try:
+        sizes = [
+            # The schema's default unit is the micrometre.
+            _in_nm(float(found[f"PhysicalSize{a}"]), found.get(f"PhysicalSize{a}Unit", "µm"))
+            for a in "XY"
+        ]
+    except (KeyError, ValueError):
+        return None
+    return None if None in sizes else (sizes[0], sizes[1])
 
 
 def _dm_sizes(page: tifffile.TiffPage) -> tuple[float, float] | None:

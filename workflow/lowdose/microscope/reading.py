@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 
 from lowdose.microscope import calibration
+from lowdose.microscope.calibrated_tiff import stated
 from lowdose.microscope.formats import PLUGINS, SUFFIXES, format_of, one_line
 from lowdose.microscope.probe import probe
 from lowdose.microscope.recording import Recording
@@ -77,6 +78,9 @@ def read_recording(
     metadata = _plain(chosen.get("metadata"))
     original = _plain(chosen.get("original_metadata"))
     trees = (metadata, original)
+    interval = _interval(axes["frame"])
+    if kind == "TIFF":
+        interval = _completed(axes, path) or interval
     size, size_notes = _pixel_size(axes, pixel_size_nm, path)
     gain, offset = _electrons(metadata)
     return Recording(
@@ -86,7 +90,7 @@ def read_recording(
         path=path,
         format=kind,
         title=str(metadata.get("General", {}).get("title") or path.stem),
-        frame_interval_s=_interval(axes["frame"]),
+        frame_interval_s=interval if axes["frame"] is not None else None,
         exposure_s=calibration.first_number(trees, calibration.EXPOSURE_S),
         energy_kev=calibration.first_number(trees, calibration.ENERGY_KEV),
         electrons_per_unit=gain,
@@ -262,6 +266,19 @@ def _pixel_size(
     if away > calibration.ANISOTROPY_SILENT:
         notes.append(f"Pixels are not square: {shown}; their geometric mean is taken.")
     return (sizes[0], sizes[1]), notes
+
+
+def _completed(axes: dict[str, Mapping | None], path: Path) -> float | None:
+    """Give the axes of a TIFF the scales that RosettaSciIO does not see; return the interval."""
+    try:
+        with _overheard():
+            sizes, interval = stated(path)
+    except Exception:
+        return None  # without a calibration, then
+    if sizes is not None:
+        for name, size in zip("yx", sizes, strict=True):
+            axes[name] = {**axes[name], "scale": size, "units": "nm"}
+    return interval
 
 
 def _electrons(metadata: Mapping) -> tuple[float | None, float]:
