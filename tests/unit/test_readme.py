@@ -183,7 +183,14 @@ def test_what_may_be_believed():
     doses = pd.read_csv(folder / "doses_needed.csv").set_index("denoiser")
     places = pd.read_csv(folder / "localisation.csv")
     places = places[places["dose_e_per_px"] == 0.45].set_index("denoiser")
-    fields = [f"{name}.white.seed0" for name in ("narrow", "medium", "wide")]
+    fields = [f"{name}.white" for name in ("narrow", "medium", "wide")]
+    # Each network was trained twice.
+    trained = {name: results[results.index.str.startswith(f"{name}.seed")] for name in fields}
+    assert (rows.loc[fields, "n_seeds"] == 2).all()
+    contrast = pd.read_csv(folder / "contrasts.csv")
+    contrast = contrast[contrast["measure"].isin(["auc", "fill_in_rate"])].set_index(
+        ["measure", "denoiser"]
+    )
 
     def share(name, measure, digits):
         values = (100 * rows.loc[name, f"{measure}{end}"] for end in ("", "_low", "_high"))
@@ -192,10 +199,19 @@ def test_what_may_be_believed():
 
     said = [share(name, "right_rate", 1) for name in ("ideal", "white", "gaussian")]
     said += [share(name, "fill_in_rate", 0) for name in (*fields, "white", "gaussian")]
-    said += [f"{results.loc[name, 'psnr_db']:.1f}" for name in fields]
-    said += ["{:.2f} [{:.2f}, {:.2f}]".format(*results.loc[n, ["f1", "f1_low", "f1_high"]])
-             for n in fields]  # fmt: skip
+    for measure, digits in (("psnr_db", 1), ("f1", 2)):
+        means = [f"{trained[name][measure].mean():.{digits}f}" for name in fields]
+        said.append("{} over {} to {}".format(*means))
     said.append(", ".join(f"{rows.loc[name, 'auc']:.3f}" for name in fields))
+    said.append(
+        "{:+.3f} [{:+.3f}, {:+.3f}]".format(
+            *contrast.loc[("auc", "narrow.white"), ["difference", "low", "high"]]
+        ).replace("-", "−")
+    )
+    narrow = contrast.loc[("fill_in_rate", "narrow.white")]
+    said.append("{:+.0f} points [{:+.0f}, {:+.0f}]".format(
+        *(100 * narrow[["difference", "low", "high"]])).replace("-", "−"))  # fmt: skip
+    said.append(f"p = {narrow['p_holm']:.3f}")
     names = ["efficiency", "efficiency_low", "efficiency_high"]
     said += ["{:.2f} [{:.2f}, {:.2f}]".format(*rows.loc[n, names]) for n in ("white", "gaussian")]
     said.append("[{:.2f}, {:.2f}]".format(*doses.loc["ideal", ["low", "high"]]))
