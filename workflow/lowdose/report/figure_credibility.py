@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from lowdose.evaluation.credibility import IDEAL, roc
 from lowdose.evaluation.equal_doses import RIGHT
 from lowdose.report.inputs import Inputs
-from lowdose.report.style import WIDTH_IN, end_labels, looks, titles
+from lowdose.report.style import WIDTH_IN, end_labels, looks, titles_without_seeds
 
 HIDDEN = ("clean", "constant")  # always right, and never
 PANELS = (
@@ -37,8 +37,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     known = set(table["denoiser"])
     names = [IDEAL, *(n for n in spec["shown"] if n not in HIDDEN and n in known)]
     look = {**looks(spec), IDEAL: IDEAL_LOOK}
-    drawn = {**spec, "networks": [n for n in names if n in spec["networks"]]}
-    title = {**titles(drawn), IDEAL: "ideal observer"}
+    title = {**titles_without_seeds(spec, names), IDEAL: "ideal observer"}
     figure, axes = plt.subplots(
         2, 2, figsize=(WIDTH_IN, 7.0),
         gridspec_kw={"wspace": 0.62, "hspace": 0.33, "left": 0.085, "right": 0.87,

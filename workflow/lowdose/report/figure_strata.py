@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lowdose.report.inputs import Inputs
-from lowdose.report.style import WIDTH_IN, looks, titles
+from lowdose.report.style import WIDTH_IN, looks, titles_without_seeds
 
 HIDDEN = ("constant", "raw")
 SITES = ("facet", "edge", "corner", "step", "adatom")
@@ -33,7 +33,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     known = set(table["denoiser"])
     names = [n for n in spec["shown"] if n not in HIDDEN and n in known]
     look = looks(spec)
-    title = titles({**spec, "networks": [n for n in names if n in spec["networks"]]})
+    title = titles_without_seeds(spec, names)
     figure, axes = plt.subplots(
         2, 3, figsize=(WIDTH_IN, 5.6), sharey=True,
         gridspec_kw={"wspace": 0.09, "hspace": 0.5, "left": 0.075, "right": 0.995,

@@ -147,6 +147,14 @@ def titles(spec: Mapping) -> dict[str, str]:
     return {name: of_networks.get(name) or TITLES.get(name, name) for name in spec["denoisers"]}
 
 
+def titles_without_seeds(spec: Mapping, names: Sequence[str]) -> dict[str, str]:
+    """Return short names of some denoisers, of networks without the seed that stands for them."""
+    networks = {n: n.rpartition(".seed")[0] + ".seed0" for n in names if n in spec["networks"]}
+    short = network_titles(list(networks.values()))
+    known = titles(spec)
+    return {n: short[networks[n]] if n in networks else known.get(n, n) for n in names}
+
+
 def looks(spec: Mapping) -> dict[str, dict]:
     """Return colour, marker and line style of every denoiser.
 
