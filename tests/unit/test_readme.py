@@ -229,13 +229,19 @@ def test_what_may_be_believed():
     ):  # fmt: skip
         both = (100 * verdicts.loc[(n, test), column] for n in ("wide.white.seed0", "white"))
         said.append(" and ".join(f"{value:.{digits}f} %" for value in both))
-    risk = pd.read_csv(ROOT / "results" / "reference" / "quick" / "risk.csv")
+    risk = pd.read_csv(folder / "risk.csv")
     inside = risk["true_gain"].between(risk["gain_low"], risk["gain_high"])
     said.append(f"in {inside.sum()} of {len(risk)} cases")
+    strata = pd.read_csv(folder / "strata.csv").set_index(["denoiser", "level"])["recall"]
+    steps = (100 * strata[name, "step"] for name in ("wide.white.seed0", "gaussian"))
+    said.append(
+        "reports {:.0f} % of the surface columns, the Gaussian filter {:.0f} %".format(*steps)
+    )
     for one in said:
         assert one in text, one
     changes = pd.read_csv(ROOT / "results" / "reference" / "quick" / "filter_changes.csv")
     assert 0.7 < (changes["change"] / changes["by_noise"]).median() < 1.4
     # Of the sentences: networks keep the evidence, and decide by their prior.
     assert rows.loc[fields, "auc"].max() - rows.loc[fields, "auc"].min() < 0.01
+    assert contrast.loc[("auc", "narrow.white"), "p_holm"] > 0.05 > narrow["p_holm"]
     assert rows.loc["ideal", "right_rate"] > rows.drop(index="ideal")["right_rate"].max()
