@@ -39,7 +39,8 @@ def expected(study):
 
 def analyses(chosen):
     """Return the jobs of what a study also asks, figures apart."""
-    jobs = {"credibility": ("limits", "credibility")}
+    # The table of the strata is one of the summary's.
+    jobs = {"credibility": ("limits", "credibility"), "strata": ()}
     return {job: 1 for name in chosen for job in jobs.get(name, (name,))}
 
 
