@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from lowdose.cli.inspect import file_options
     from lowdose.denoisers import registry
-    from lowdose.microscope.inspection import slice_of
     from lowdose.microscope.outputs import FORMATS
     from lowdose.runtime import UserError, fix_torch
 
@@ -28,11 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
         if kind not in FORMATS:
             raise UserError(f"--formats {kind} is not possible; choose from {', '.join(FORMATS)}.")
     denoiser = registry.create(arguments.denoiser)
-    frames = slice_of(arguments.frames)
+    of_files = file_options(arguments)
     failed = []
     for path in arguments.files:
         try:
-            _denoise(path, denoiser, frames, arguments)
+            _denoise(path, denoiser, of_files, arguments)
         except UserError as error:
             if len(arguments.files) == 1:
                 raise
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _denoise(path: Path, denoiser, frames, arguments: argparse.Namespace) -> None:
+def _denoise(path: Path, denoiser, of_files: dict, arguments: argparse.Namespace) -> None:
     import time
 
     import numpy as np
@@ -57,11 +57,8 @@ def _denoise(path: Path, denoiser, frames, arguments: argparse.Namespace) -> Non
     from lowdose.runtime import UserError
 
     begun = time.monotonic()
-    found = inspect(
-        path, denoiser.info, pixel_size_nm=arguments.pixel_size, gain=arguments.gain,
-        offset=arguments.offset, signal=arguments.signal, frames=frames, binning=arguments.bin,
-    )  # fmt: skip
-    print("\n".join(line for line in lines(found) if line.strip() != "can be denoised"), flush=True)
+    found = inspect(path, denoiser.info, **of_files)
+    print("\n".join(lines(found)), flush=True)
     if found.refused:
         reason = next(one.what for one in found.findings if one.kind == "refusal")
         raise UserError(f"{path} cannot be denoised: {reason}")
@@ -77,9 +74,9 @@ def _denoise(path: Path, denoiser, frames, arguments: argparse.Namespace) -> Non
         "electrons_per_unit": found.gain.electrons_per_unit,
         "electrons_per_unit_from": found.gain.source,
         "offset": found.gain.offset,
-        "frames": list(frames) if frames else None,
-        "signal": arguments.signal,
-        "pixels_summed": arguments.bin,
+        "frames": of_files["frames"],
+        "signal": of_files["signal"],
+        "pixels_summed": of_files["binning"],
         "denoiser": denoiser.info.name,
         "parameters": denoiser.parameters,
         "citation": denoiser.info.citation,

@@ -30,21 +30,31 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--denoiser", default="general", help="what it is to be denoised by")
 
 
+def file_options(arguments: argparse.Namespace) -> dict:
+    """Return what the arguments say of the files, as :func:`inspect` takes it."""
+    from lowdose.microscope.inspection import slice_of
+
+    return {
+        "pixel_size_nm": arguments.pixel_size,
+        "gain": arguments.gain,
+        "offset": arguments.offset,
+        "signal": arguments.signal,
+        "frames": slice_of(arguments.frames),
+        "binning": arguments.bin,
+    }
+
+
 def run(arguments: argparse.Namespace) -> int:
     from lowdose.denoisers import registry
-    from lowdose.microscope.inspection import inspect, lines, slice_of
+    from lowdose.microscope.inspection import inspect, lines
     from lowdose.runtime import UserError
 
     info = registry.create(arguments.denoiser).info
-    frames = slice_of(arguments.frames)
+    options = file_options(arguments)
     refused = []
     for path in arguments.files:
         try:
-            found = inspect(
-                path, info, pixel_size_nm=arguments.pixel_size, gain=arguments.gain,
-                offset=arguments.offset, signal=arguments.signal, frames=frames,
-                binning=arguments.bin,
-            )  # fmt: skip
+            found = inspect(path, info, **options)
         except UserError as error:
             if len(arguments.files) == 1:
                 raise
@@ -54,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(lines(found)))
         if found.refused:
             refused.append(path)
+        else:
+            print("  can be denoised")
     if refused:
         named = ", ".join(path.name for path in refused)
         raise UserError(f"{named} cannot be denoised by {info.name} as it is; the reason is above.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,8 +150,13 @@ def check_counts(
                 "crystals, and of what is none they may make one."
             )
         )
+    return by_gravity(found)
+
+
+def by_gravity(findings: Sequence[Finding]) -> list[Finding]:
+    """Return refusals first, then warnings, then notes."""
     order = ("refusal", "warning", "note")
-    return sorted(found, key=lambda one: order.index(one.kind))
+    return sorted(findings, key=lambda one: order.index(one.kind))
 
 
 def has_lattice(counts: np.ndarray, pixel_size_nm: float) -> bool:
@@ -293,10 +299,10 @@ def _rows(counts: np.ndarray) -> list[Finding]:
     variance of a pixel; lattice fringes along rows hardly reach them.
     """
     found = []
+    pixel = np.mean([np.mean(mixed_difference(f.astype(np.float64)) ** 2) / 4 for f in counts])
     for axis, word in ((2, "rows"), (1, "columns")):
         means = counts.mean(axis=axis, dtype=np.float64)
         second = means[:, :-2] - 2 * means[:, 1:-1] + means[:, 2:]
-        pixel = np.mean([np.mean(mixed_difference(f.astype(np.float64)) ** 2) / 4 for f in counts])
         expected = 6 * pixel / counts.shape[axis]
         measured = float(np.mean(second**2))
         # Neighbouring second differences overlap: a third as many are independent.

@@ -100,10 +100,15 @@ def _of_hdf5(path: Path) -> str:
             names = set(file)
             return "HSPY" if "Experiments" in names or "file_format" in file.attrs else "EMD"
     except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as HDF5 ({one_line(error)}); the file is damaged or was not "
-            "copied to its end."
-        ) from None
+        raise damaged(path, "HDF5", one_line(error)) from None
+
+
+def damaged(path: Path, kind: str, reason: str) -> UserError:
+    """Return the error of a file that its format's library cannot read."""
+    return UserError(
+        f"{path} cannot be read as {kind} ({reason}); the file is damaged or was not copied to its "
+        "end."
+    )
 
 
 def one_line(error: BaseException) -> str:

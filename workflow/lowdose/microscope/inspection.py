@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lowdose.microscope.checks import Finding, check_counts, check_stored
+from lowdose.microscope.checks import Finding, by_gravity, check_counts, check_stored
 from lowdose.microscope.gain import Gain, counts_of, gain_of
 from lowdose.microscope.reading import read_recording
 from lowdose.microscope.recording import Recording
@@ -102,9 +102,7 @@ def inspect(
     found = Inspection(recording, known, counts, [], binning)
     ranges = (denoiser.pixel_size_nm, denoiser.dose_e_per_a2)
     findings += stored + check_counts(counts, found.pixel_size_nm, ranges, denoiser.name)
-    order = ("refusal", "warning", "note")
-    findings.sort(key=lambda one: order.index(one.kind))
-    return Inspection(recording, known, counts, findings, binning)
+    return Inspection(recording, known, counts, by_gravity(findings), binning)
 
 
 def lines(found: Inspection) -> Iterator[str]:
@@ -141,8 +139,6 @@ def lines(found: Inspection) -> Iterator[str]:
     words = {"refusal": "refused", "warning": "warning", "note": "note"}
     for one in found.findings:
         yield f"  {words[one.kind]}: {one.what}"
-    if not found.refused:
-        yield "  can be denoised"
 
 
 def slice_of(text: str | None) -> tuple[int | None, int | None] | None:

@@ -58,9 +58,10 @@ def check_room(paths: Mapping[str, Path], shape: tuple[int, ...], overwrite: boo
     folder = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder by --output.")
-    needed = int(np.prod(shape)) * 4 * (len(paths) - 1)
+    once = int(np.prod(shape)) * 4
+    needed = once * (len(paths) - 1)
     # The frames lie on the disk once more while they are made.
-    free, room = shutil.disk_usage(folder).free, needed + int(np.prod(shape)) * 4
+    free, room = shutil.disk_usage(folder).free, needed + once
     if ROOM_TO_SPARE * room > free:
         raise UserError(
             f"{room / 1e9:.2f} GB are needed in {folder}, of which {free / 1e9:.2f} GB are free; "
@@ -124,9 +125,9 @@ def _write_hspy(path: Path, images: np.ndarray, found: Inspection, history: Mapp
         "quantity": "Electrons (Counts)",
         "Noise_properties": {"Variance_linear_model": {"gain_factor": 1.0, "gain_offset": 0.0}},
     }
-    known = {"beam_energy": recording.energy_kev}
     microscope = metadata.setdefault("Acquisition_instrument", {}).setdefault("TEM", {})
-    microscope.update({k: v for k, v in known.items() if v is not None and k not in microscope})
+    if recording.energy_kev is not None:
+        microscope.setdefault("beam_energy", recording.energy_kev)
     if recording.exposure_s is not None:
         microscope.setdefault("Camera", {}).setdefault("exposure", recording.exposure_s)
     metadata["lowdose"] = json.dumps(history, ensure_ascii=False)

@@ -16,7 +16,7 @@ import psutil
 
 from lowdose.microscope import calibration
 from lowdose.microscope.calibrated_tiff import stated
-from lowdose.microscope.formats import PLUGINS, SUFFIXES, format_of, one_line
+from lowdose.microscope.formats import PLUGINS, SUFFIXES, damaged, format_of, one_line
 from lowdose.microscope.probe import probe
 from lowdose.microscope.recording import Recording
 from lowdose.runtime import UserError
@@ -116,18 +116,11 @@ def _signals(path: Path, kind: str) -> list[dict]:
             ) from None
         # Readers meet damage with whatever error their code comes upon.
         except Exception as error:
-            raise _damaged(path, kind, one_line(error)) from None
+            raise damaged(path, kind, one_line(error)) from None
     # tifffile gives the pages that it finds, and only mentions that there were to be more.
     if errors:
-        raise _damaged(path, kind, errors[0])
+        raise damaged(path, kind, errors[0])
     return found
-
-
-def _damaged(path: Path, kind: str, reason: str) -> UserError:
-    return UserError(
-        f"{path} cannot be read as {kind} ({reason}); the file is damaged or was not copied to its "
-        "end."
-    )
 
 
 @contextlib.contextmanager
