@@ -33,10 +33,20 @@ def real() -> Path:
     return fixtures_folder()
 
 
+def fringed(shape: tuple[int, int], dose: float, contrast: float) -> np.ndarray:
+    """Return four frames of counts of crossed fringes, 0.226 nm apart."""
+    y, x = PIXEL_NM * np.mgrid[: shape[0], : shape[1]]
+    fringes = sum(
+        np.cos(2 * np.pi * (x * np.cos(a) + y * np.sin(a)) / 0.226) for a in (0, 1.2, 2.2)
+    )
+    expected = dose * (1 + contrast * fringes)
+    return np.random.default_rng(3).poisson(expected, (4, *shape)).astype(np.uint16)
+
+
 @pytest.fixture
 def made() -> SimpleNamespace:
     """Writers of made-up recordings."""
-    return SimpleNamespace(write=write, signal=signal, pixel_nm=PIXEL_NM, root=ROOT)
+    return SimpleNamespace(write=write, signal=signal, fringed=fringed, root=ROOT)
 
 
 def axis(name, scale, units, size, navigate=False, offset=0.0):

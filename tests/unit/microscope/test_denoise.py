@@ -28,13 +28,8 @@ QUICK = "gaussian"  # a filter, which takes no time
 
 
 @pytest.fixture
-def frames():
-    y, x = 0.0061 * np.mgrid[:200, :260]
-    fringes = sum(
-        np.cos(2 * np.pi * (x * np.cos(a) + y * np.sin(a)) / 0.226) for a in (0, 1.2, 2.2)
-    )
-    expected = 1.2 * (1 + 0.15 * fringes)
-    return np.random.default_rng(3).poisson(expected, (4, 200, 260)).astype(np.uint16)
+def frames(made):
+    return made.fringed((200, 260), 1.2, 0.15)
 
 
 def run(capsys, *words, denoiser=QUICK):

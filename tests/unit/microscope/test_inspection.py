@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from lowdose.cli import main
@@ -11,13 +10,8 @@ from lowdose.runtime import UserError
 
 
 @pytest.fixture
-def frames():
-    y, x = 0.0061 * np.mgrid[:400, :420]
-    fringes = sum(
-        np.cos(2 * np.pi * (x * np.cos(a) + y * np.sin(a)) / 0.226) for a in (0, 1.2, 2.2)
-    )
-    expected = 0.45 * (1 + 0.1 * fringes)
-    return np.random.default_rng(3).poisson(expected, (4, 400, 420)).astype(np.uint16)
+def frames(made):
+    return made.fringed((400, 420), 0.45, 0.1)
 
 
 def run(capsys, *words):
