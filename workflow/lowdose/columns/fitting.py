@@ -19,6 +19,7 @@ FIT_RADIUS_NM = 0.12
 
 STEPS = 40
 _CONVERGED = 1e-4  # of a pixel, and of the width
+_STILL = 2e-5  # of the width: such a step is not followed by another
 _FARTHEST = 0.5  # of the radius: a centre that moves farther has left its column
 _NARROWEST, _WIDEST = 0.4, 2.5  # of the width it starts from
 _FLOOR = 1e-3  # of the mean level: expectations are positive
@@ -86,15 +87,25 @@ def fit_columns(
     least = _FLOOR * np.maximum(_mean(n, inside), 1e-12)
     limits = width[:, None] * [_NARROWEST, _WIDEST]
     step = np.full_like(theta, np.inf)
+    moving = np.arange(len(start))
     with np.errstate(all="ignore"):
         for _ in range(STEPS):
-            expected, slopes = _model(theta, x, y)
-            information, score = _information(n, expected, slopes, inside, least)
-            step = _solved(information, score)
+            here = (x[moving], y[moving])
+            expected, slopes = _model(theta[moving], *here)
+            information, score = _information(
+                n[moving], expected, slopes, inside[moving], least[moving]
+            )
+            step[moving] = own = _solved(information, score)
             # A step longer than half a width has left the region where the model is linear.
-            size = np.max(np.abs(step[:, [0, 1, 4]]) / (0.5 * theta[:, 4:]), axis=1)
-            theta = theta + step / np.maximum(size, 1.0)[:, None]
-            theta[:, 4] = np.clip(theta[:, 4], limits[:, 0], limits[:, 1])
+            size = np.max(np.abs(own[:, [0, 1, 4]]) / (0.5 * theta[moving, 4:]), axis=1)
+            theta[moving] += own / np.maximum(size, 1.0)[:, None]
+            theta[moving, 4] = np.clip(theta[moving, 4], *limits[moving].T)
+            # Most arrive within ten steps; the others need not wait for them, nor they for these.
+            still = np.abs(own[:, [0, 1, 4]]).max(axis=1) < _STILL * width[moving]
+            gone = np.hypot(*theta[moving, :2].T) * pixel_size_nm > _FARTHEST * radius_nm
+            moving = moving[~(still | gone)]
+            if not len(moving):
+                break
         expected, slopes = _model(theta, x, y)
         information, _ = _information(n, expected, slopes, inside, least)
         errors = np.sqrt(np.diagonal(_inverse(information), axis1=1, axis2=2))
@@ -125,8 +136,9 @@ def fit_columns(
 
 
 def polarity_of(
-    image: np.ndarray, pixel_size_nm: float, *, sigma_nm: float = COLUMN_SIGMA_NM
-) -> int:
+    image: np.ndarray, pixel_size_nm: float, *, sigma_nm: float = COLUMN_SIGMA_NM,
+    mask: np.ndarray | None = None,
+) -> int:  # fmt: skip
     """Return whether the columns of an image are bright (1) or dark (-1).
 
     Parameters
@@ -135,6 +147,8 @@ def polarity_of(
         Relative image, vacuum = 1; denoised, or its noise decides.
     pixel_size_nm, sigma_nm : float
         Pixel size and scale of the detector [nm].
+    mask : bool array (y, x), optional
+        True where columns are asked for, such as off the support.
 
     Notes
     -----
@@ -144,7 +158,7 @@ def polarity_of(
     strength = {}
     for sign in (1, -1):
         found = detect_columns(
-            image, pixel_size_nm, threshold=0.0, sigma_nm=sigma_nm, polarity=sign
+            image, pixel_size_nm, threshold=0.0, sigma_nm=sigma_nm, polarity=sign, mask=mask
         )
         strength[sign] = found["response"].head(_STRONGEST).mean() if len(found) else 0.0
     return 1 if strength[1] >= strength[-1] else -1

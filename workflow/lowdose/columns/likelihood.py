@@ -303,6 +303,28 @@ def benjamini_hochberg(p_values: np.ndarray, level: float) -> np.ndarray:
     return _step_up(np.nan_to_num(_flat(p_values), nan=np.inf), level)
 
 
+def q_values(p_values: np.ndarray) -> np.ndarray:
+    """Return the least false-discovery rate at which each hypothesis is chosen.
+
+    Parameters
+    ----------
+    p_values : array (hypothesis,)
+        Within [0, 1]; NaN counts as no evidence.
+
+    Returns
+    -------
+    float64 array (hypothesis,)
+        Benjamini and Hochberg's adjusted p-values, within [0, 1]: ``q <= level`` chooses what
+        :func:`benjamini_hochberg` chooses at that level.
+    """
+    p = np.nan_to_num(_flat(p_values), nan=1.0)
+    order = np.argsort(p, kind="stable")
+    raised = p[order] * len(p) / np.arange(1, len(p) + 1)
+    result = np.empty(len(p))
+    result[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
+    return result
+
+
 def _step_up(values: np.ndarray, level: float) -> np.ndarray:
     if not 0 < level < 1:
         raise UserError(f"The false-discovery rate is {level}; give a number between 0 and 1.")
