@@ -42,12 +42,12 @@ def run(capsys, *words, denoiser=QUICK):
 def test_every_format_keeps_pixel_unit_energy_and_frames(tmp_path, capsys, made, frames, stack):
     data = frames if stack else frames[0]
     path = made.write(tmp_path / "movie.hspy", data)
-    done = run(capsys, path, "--formats", *outputs.FORMATS)
+    done = run(capsys, path, "--formats", *outputs.IMAGES)
     assert (done.code, done.err) == (0, "")
     expected = registry.create(QUICK).denoise(
         np.atleast_3d(data.T).T if stack else data[None], 0.0061
     )
-    for kind in outputs.FORMATS:
+    for kind in outputs.IMAGES:
         written = read_recording(tmp_path / f"movie.denoised.{kind}")
         np.testing.assert_array_equal(written.frames, expected)
         assert written.frames.dtype == np.float32 and written.is_stack == stack

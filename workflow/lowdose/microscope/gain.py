@@ -22,6 +22,7 @@ DRAWS = 1000
 MOST_FRAMES, MOST_PX = 20, 4096  # that the estimate looks at
 ONE_WITHIN = 0.03  # of 1: a gain that close to 1 is that of an electron-counting camera
 SEED = 0
+LEAST_FOR_ROUNDING = 2.0  # e/px
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,28 @@ def counts_of(recording: Recording, gain: Gain) -> np.ndarray:
     if gain.electrons_per_unit != 1:
         counts *= np.float32(gain.electrons_per_unit)
     return counts
+
+
+def whole_electrons(counts: np.ndarray) -> np.ndarray | None:
+    """Return counts as whole electrons, so that each of them can be dealt to one of two halves.
+
+    Parameters
+    ----------
+    counts : array (frame, y, x)
+        Electrons per pixel, not negative.
+
+    Returns
+    -------
+    array like `counts`, or None
+        `counts` where they are whole; rounded where they have 2 e/px or more, at which rounding
+        adds 1/12 to a variance of 2; None where they have less.  The halves of counts whose
+        variance is their mean are uncorrelated, whatever else their distribution is.
+    """
+    if all((frame == np.rint(frame)).all() for frame in counts):
+        return counts
+    if counts.mean(dtype=np.float64) < LEAST_FOR_ROUNDING:
+        return None
+    return np.rint(counts)
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:

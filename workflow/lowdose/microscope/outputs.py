@@ -16,12 +16,19 @@ from lowdose.microscope.inspection import Inspection
 from lowdose.provenance import file_digest
 from lowdose.runtime import UserError, atomic_path, write_text
 
-FORMATS = ("hspy", "tif", "mrc", "npy")
+IMAGES = ("hspy", "tif", "mrc", "npy")
+FORMATS = (*IMAGES, "csv", "hdf5", "html")
+COLUMNS = ("csv", "hdf5")  # are called NAME.columns, the others NAME.denoised
 ROOM_TO_SPARE = 1.05  # of the disk, for headers and metadata
 
 
-def targets(source: Path, formats: Sequence[str], folder: Path | None = None) -> dict[str, Path]:
-    """Return where the outputs of a file go, ``NAME.denoised.FORMAT`` beside it or in a folder.
+def targets(
+    source: Path, formats: Sequence[str], folder: Path | None = None, name: str = ""
+) -> dict[str, Path]:
+    """Return where the outputs of a file go, beside it or in a folder.
+
+    They are called ``NAME.denoised.FORMAT``, and of columns ``NAME.columns.FORMAT``, after the
+    file unless a name is given.
 
     Returns
     -------
@@ -29,11 +36,15 @@ def targets(source: Path, formats: Sequence[str], folder: Path | None = None) ->
         Format -> path; ``json`` is the record of what was done.
     """
     where = source.parent if folder is None else folder
-    return {kind: where / f"{source.stem}.denoised.{kind}" for kind in (*formats, "json")}
+    what = dict.fromkeys(COLUMNS, "columns")
+    return {
+        kind: where / f"{name or source.stem}.{what.get(kind, 'denoised')}.{kind}"
+        for kind in (*formats, "json")
+    }
 
 
 def check_room(paths: Mapping[str, Path], shape: tuple[int, ...], overwrite: bool) -> int:
-    """Return how many bytes will be written; nothing is touched.
+    """Return how many bytes the images to be written have; nothing is touched.
 
     Parameters
     ----------
@@ -59,7 +70,7 @@ def check_room(paths: Mapping[str, Path], shape: tuple[int, ...], overwrite: boo
     if not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder by --output.")
     once = int(np.prod(shape)) * 4
-    needed = once * (len(paths) - 1)
+    needed = once * sum(kind in IMAGES for kind in paths)
     # The frames lie on the disk once more while they are made.
     free, room = shutil.disk_usage(folder).free, needed + once
     if ROOM_TO_SPARE * room > free:
@@ -70,10 +81,10 @@ def check_room(paths: Mapping[str, Path], shape: tuple[int, ...], overwrite: boo
     return needed
 
 
-def write_outputs(
+def write_images(
     paths: Mapping[str, Path], frames: np.ndarray, found: Inspection, history: Mapping
 ) -> None:
-    """Write denoised frames in each format, and the record of them.
+    """Write denoised frames in each format for images.
 
     Parameters
     ----------
@@ -108,14 +119,24 @@ def write_outputs(
         elif kind == "npy":
             with atomic_path(path) as temporary, temporary.open("wb") as stream:
                 np.save(stream, images)
+
+
+def write_record(paths: Mapping[str, Path], history: Mapping) -> None:
+    """Write what was done and the checksums of all outputs; the last of them to be written.
+
+    Parameters
+    ----------
+    paths : mapping
+        From :func:`targets`; those of the outputs exist.
+    history : mapping
+        What was done, JSON-safe.
+    """
     written = {path.name: file_digest(path) for kind, path in paths.items() if kind != "json"}
     record = {**history, "outputs_sha256": written}
     write_text(paths["json"], json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_hspy(path: Path, images: np.ndarray, found: Inspection, history: Mapping) -> None:
-    from rsciio.hspy import file_writer
-
     recording = found.recording
     metadata = copy.deepcopy(recording.metadata)
     metadata.setdefault("General", {})["title"] = f"{recording.title}, denoised"
@@ -131,17 +152,46 @@ def _write_hspy(path: Path, images: np.ndarray, found: Inspection, history: Mapp
     if recording.exposure_s is not None:
         microscope.setdefault("Camera", {}).setdefault("exposure", recording.exposure_s)
     metadata["lowdose"] = json.dumps(history, ensure_ascii=False)
+    write_signal(
+        path, images, found.pixel_size_nm, metadata, recording.original_metadata,
+        frame_interval_s=recording.frame_interval_s,
+    )  # fmt: skip
+
+
+def write_signal(
+    path: Path,
+    images: np.ndarray,
+    pixel_size_nm: float,
+    metadata: Mapping,
+    original_metadata: Mapping,
+    *,
+    frame_interval_s: float | None = None,
+) -> None:
+    """Write an image or a stack as HyperSpy's own file.
+
+    Parameters
+    ----------
+    path : Path
+    images : array (y, x) or (frame, y, x)
+    pixel_size_nm : float
+    metadata, original_metadata : mapping
+        RosettaSciIO's common tree, and the vendor's own.
+    frame_interval_s : float, optional
+        From frame to frame [s].
+    """
+    from rsciio.hspy import file_writer
+
     shape = images.shape
-    axes = [_axis("y", found.pixel_size_nm, "nm", shape[-2]),
-            _axis("x", found.pixel_size_nm, "nm", shape[-1])]  # fmt: skip
+    axes = [_axis("y", pixel_size_nm, "nm", shape[-2]), _axis("x", pixel_size_nm, "nm", shape[-1])]
     if images.ndim == 3:
-        interval = recording.frame_interval_s
-        units = "s" if interval else ""
-        axes.insert(0, _axis("time" if interval else "frame", interval or 1.0, units, shape[0]))
+        units = "s" if frame_interval_s else ""
+        name = "time" if frame_interval_s else "frame"
+        axes.insert(0, _axis(name, frame_interval_s or 1.0, units, shape[0]))
         axes[0]["navigate"] = True
+    metadata = {"Signal": {"signal_type": ""}, **metadata}
     signal = {
         "data": np.asarray(images), "axes": axes, "metadata": metadata,
-        "original_metadata": recording.original_metadata, "tmp_parameters": {},
+        "original_metadata": dict(original_metadata), "tmp_parameters": {},
         "attributes": {"_lazy": False, "ragged": False}, "learning_results": {}, "models": {},
         "package_info": {"package": "lowdose", "package_version": lowdose.__version__},
     }  # fmt: skip

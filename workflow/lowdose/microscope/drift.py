@@ -1,0 +1,423 @@
+"""Drift of a stack of frames: how far each is displaced, the frames aligned, running sums.
+
+Frames of a tenth of an electron a pixel show next to nothing one by one, and a lattice looks the
+same one period further on.  Three things help against both.  The power spectra of all frames are
+averaged, which no displacement changes: they tell where in the spectrum the specimen is, and by
+how much it exceeds the noise there, so that every frequency has the weight that it deserves.  A
+frame is compared with the sum of the others at the places found so far, never with one other frame
+and never with itself.  And a stage moves little from frame to frame, so that of two places that
+the image cannot tell apart the nearer one is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage, stats
+from scipy.signal.windows import tukey
+from skimage.filters import apply_hysteresis_threshold
+
+from lowdose.microscope.checks import LATTICE_NM
+from lowdose.runtime import UserError
+from lowdose.sampling import bin_counts
+
+LEAST_SHARED_PX = 64  # a side that must be left when the frames are aligned
+BINNED_NM = 0.03  # pixels are summed up to this size: columns keep ten of them, noise goes
+COARSEST_NM = 1.0  # slower changes may be of the illumination, which does not move
+CANVAS = 1.5  # sides of the canvas over those of a frame: so a drift of half a side does not wrap
+TAPER = 0.25  # of a side, over which a frame fades out towards both of its edges
+CAP = (3.0, 6.0)  # counts above 3 means + 6 roots of it are hot pixels, which do not move either
+RING_PX = 4  # of the spectrum, along the radius, over which noise is taken to be alike
+CHANCE = 1e-3  # that noise shows a specimen anywhere in the spectrum
+SKIRT = 3.0  # standard deviations of what belongs to a peak of the spectrum beside it
+FEWEST = 50  # frequencies in the band, or the frames are too small or the pixels too coarse
+STEP_NM, STEP_POWER = 0.02, 2.0  # of the prior for a displacement from frame to frame
+PASSES = 2  # over all frames, after the first
+APART_NM = 0.1  # of places that are not one and the same: less than half a lattice spacing
+SURE_NATS = 4.0  # odds of 50 to 1
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Displacements of frames, and whether they can be believed.
+
+    Attributes
+    ----------
+    shifts : float64 array (frame, 2)
+        How far the specimen has moved down (y) and right (x) since the first frame [pixels]; the
+        first row is 0.
+    margin : float64 array (frame,)
+        Logarithm of the odds of the place of a frame against the best one that is 0.1 nm or more
+        away, in nats.  0 where there is nothing to go by.
+    """
+
+    shifts: np.ndarray
+    margin: np.ndarray
+
+    @property
+    def reliable(self) -> bool:
+        """Whether no frame could as well lie elsewhere, such as a lattice period further on."""
+        return bool((self.margin >= SURE_NATS).all())
+
+
+def drift(counts: np.ndarray, pixel_size_nm: float) -> np.ndarray:
+    """Return how far each frame is displaced; :func:`measure_drift` also says how sure that is.
+
+    Parameters
+    ----------
+    counts : float32 array (frame, y, x)
+        Electrons per pixel.
+    pixel_size_nm : float
+        Side of a pixel [nm].
+
+    Returns
+    -------
+    float64 array (frame, 2)
+        See :attr:`Drift.shifts`.
+
+    Raises
+    ------
+    UserError
+        If the pixel size is no length or the counts are not numbers.
+    """
+    return measure_drift(counts, pixel_size_nm).shifts
+
+
+def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
+    """Estimate the rigid drift of a stack.
+
+    Parameters
+    ----------
+    counts : float32 array (frame, y, x)
+        Electrons per pixel.
+    pixel_size_nm : float
+        Side of a pixel [nm].
+
+    Returns
+    -------
+    Drift
+        All shifts are 0 where the frames show nothing above the noise, or where most of them
+        could as well lie elsewhere: no shift is made up.  It is then not `reliable`.
+
+    Raises
+    ------
+    UserError
+        If the pixel size is no length or the counts are not numbers.
+
+    Notes
+    -----
+    Each frame in turn is first placed against the sum of those before it; then, in two passes,
+    each against the sum of all others, with the weights of :meth:`_Spectra.score` from the
+    aligned sum, which shows more than the frames did.  What counts is the posterior: the
+    likelihood of a place times a prior for the steps from the frame before and to the frame
+    after, ``(1 + step² / (0.02 nm)²) ** -2``.  Its tails are heavy, so that a jump is found where
+    the frames show one.
+
+    Correlation is not divided by the area that two frames share.  That would let a support that
+    fills a side of the image, whose lattice fits as well wherever a sliver of it is shared, carry
+    frames away by many periods; and it raises the noise where little is shared.
+
+    `phase_cross_correlation` of scikit-image finds the one highest peak of a correlation and
+    can weigh neither frequencies nor places, both of which it takes here.
+
+    A drift of up to half a side is found; the memory is about a seventh of that of the counts at
+    0.006 nm a pixel, and that of the spectra, 8 bytes a summed pixel and frame.
+    """
+    if pixel_size_nm is None or not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
+        raise UserError(
+            f"Drift cannot be measured at a pixel size of {pixel_size_nm} nm; give --pixel-size in "
+            "nm, above 0."
+        )
+    if np.ndim(counts) != 3 or not np.size(counts):
+        raise UserError(
+            f"Drift is that of a stack (frame, y, x), not of an array of shape {np.shape(counts)};"
+            " give frames of a stack by --frames."
+        )
+    number = len(counts)
+    nowhere = Drift(np.zeros((number, 2)), np.zeros(number))
+    if number == 1:
+        return Drift(nowhere.shifts, np.full(1, np.inf))  # a frame is where it is
+    spectra = _Spectra(counts, pixel_size_nm)
+    mean_power = np.mean([np.abs(one) ** 2 for one in spectra.frames], axis=0)
+    if not spectra.weigh(mean_power, 1):
+        return nowhere
+    places, margin = spectra.first_places(), np.zeros(number)
+    for _ in range(PASSES):
+        total = spectra.total(places)
+        spectra.weigh(np.abs(total) ** 2 / number, number)
+        margin = spectra.improve(places, total)
+    if np.median(margin) < SURE_NATS:
+        return nowhere
+    return Drift((places - places[0]) * spectra.binning, margin)
+
+
+class _Spectra:
+    """Spectra of frames, summed to pixels as coarse as columns allow, on a canvas with a margin.
+
+    Places are in summed pixels.
+
+    Parameters
+    ----------
+    counts, pixel_size_nm
+        See :func:`measure_drift`.
+    """
+
+    def __init__(self, counts: np.ndarray, pixel_size_nm: float) -> None:
+        height, width = counts.shape[1:]
+        self.binning = max(1, min(int(BINNED_NM / pixel_size_nm + 1e-9), height, width))
+        size_nm = self.binning * pixel_size_nm
+        sides = height // self.binning, width // self.binning
+        self.shape = tuple(fft.next_fast_len(math.ceil(CANVAS * n), real=True) for n in sides)
+        # A spectrum on a larger canvas has more values, but no more of them are independent.
+        self._independent = sides[0] * sides[1]
+        window = np.outer(*(tukey(n, 2 * TAPER) for n in sides)).astype(np.float32)
+        self.frames = np.empty((len(counts), self.shape[0], self.shape[1] // 2 + 1), np.complex64)
+        for spectrum, frame in zip(self.frames, counts, strict=True):
+            mean = frame.mean(dtype=np.float64)
+            if not math.isfinite(mean):
+                raise UserError(
+                    "Some counts are NaN or infinite, and drift cannot be measured; replace them, "
+                    "or leave those frames out by --frames."
+                )
+            cap = CAP[0] * mean + CAP[1] * math.sqrt(max(mean, 0))
+            summed = bin_counts(np.minimum(frame, np.float32(cap)), self.binning)
+            # Without its mean, or the window itself would be what is aligned.
+            summed = (summed - np.average(summed, weights=window + 1e-12)) * window
+            spectrum[:] = fft.rfft2(summed.astype(np.float32), self.shape)
+        self._ky, self._kx = fft.fftfreq(self.shape[0])[:, None], fft.rfftfreq(self.shape[1])[None]
+        k = np.hypot(self._ky, self._kx)
+        self._band = (k > size_nm / COARSEST_NM) & (k < min(size_nm / LATTICE_NM[0], 0.5))
+        self._ring = (k[self._band] * min(self.shape) / RING_PX).astype(int)
+        self._y, self._x = (np.fft.fftfreq(n, 1 / n) for n in self.shape)
+        self._step, self._apart = STEP_NM / size_nm, APART_NM / size_nm
+
+    def weigh(self, power: np.ndarray, added: int) -> bool:
+        """Learn from a spectrum what of it is the specimen, and say whether anything is.
+
+        Parameters
+        ----------
+        power : array (ky, kx)
+            Power of the mean frame's noise and `added` times that of the specimen.
+        added : int
+            Frames that were aligned and added, with the power divided by their number; 1 for
+            the mean of the powers of single frames.
+
+        Notes
+        -----
+        Noise is the median over frequencies of the same radius, whatever the camera's transfer
+        makes of it.  What exceeds it is judged by the cube root, which is nearly normal for
+        powers (Wilson & Hilferty 1931), and kept where it belongs to a peak that noise would
+        have in one stack of a thousand.
+        """
+        if len(self._ring) < FEWEST:
+            return False
+        smooth = ndimage.uniform_filter(power, 3, mode="wrap")
+        inside = smooth[self._band]
+        noise = ndimage.median(inside, self._ring, np.arange(self._ring.max() + 1))[self._ring]
+        if not noise.min() > 0:
+            return False
+        root = np.cbrt(inside / noise)
+        deviations = np.full(power.shape, -np.inf)
+        centre = np.median(root)
+        deviations[self._band] = (root - centre) / stats.median_abs_deviation(root, scale="normal")
+        peak = max(stats.norm.isf(CHANCE / root.size), SKIRT)
+        peaks = apply_hysteresis_threshold(deviations, SKIRT, peak)[self._band]
+        if not peaks.any():
+            return False
+        self._noise, self._specimen = np.ones((2, *power.shape), np.float32)
+        self._noise[self._band] = noise
+        self._specimen[:] = 0
+        self._specimen[self._band] = np.where(peaks, np.maximum(inside - noise, 0) / added, 0)
+        return True
+
+    def score(self, reference: np.ndarray, number: int, frame: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the likelihood of every place of a frame, up to a constant.
+
+        Parameters
+        ----------
+        reference : array (ky, kx)
+            Sum of `number` aligned frames.
+        number : int
+        frame : array (ky, kx)
+            Of a frame that is not among them.
+
+        Returns
+        -------
+        array (y, x)
+            In nats, at displacements of whole summed pixels, negative ones at the end.
+
+        Notes
+        -----
+        Specimen and noise of a frequency are taken as complex normal with the powers s and v.
+        The reference R of K frames predicts ``s R / (v + K s)`` for a frame F, with the variance
+        ``v (v + (K + 1) s) / (v + K s)``, so that the exponent's part that depends on the place
+        is the sum over all frequencies of ``Re(R* F) s / (v (v + (K + 1) s))``: a correlation.
+        """
+        weight = self._specimen / (self._noise * (self._noise + (number + 1) * self._specimen))
+        return fft.irfft2(np.conj(reference) * frame * weight, self.shape) * self._independent
+
+    def first_places(self) -> np.ndarray:
+        """Place each frame against the sum of those before it, float64 (frame, 2)."""
+        places = np.zeros((len(self.frames), 2))
+        total = self.frames[0].copy()
+        for k in range(1, len(places)):
+            score = self.score(total, k, self.frames[k]) + self._prior(places[k - 1])
+            places[k] = self._peak(score)
+            total += self._moved_back(k, places[k])
+        return places
+
+    def improve(self, places: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """Place each frame anew against all others, and return by how much it is the best place.
+
+        Parameters
+        ----------
+        places : float64 array (frame, 2)
+            Changed.
+        total : array (ky, kx)
+            Sum of all frames at their places; changed.
+
+        Returns
+        -------
+        float64 array (frame,)
+            See :attr:`Drift.margin`.
+        """
+        number = len(places)
+        margin = np.empty(number)
+        for k in range(number):
+            total -= self._moved_back(k, places[k])
+            score = self.score(total, number - 1, self.frames[k])
+            for neighbour in places[[j for j in (k - 1, k + 1) if 0 <= j < number]]:
+                score += self._prior(neighbour)
+            places[k] = self._peak(score)
+            far = self._distance2(places[k]) > self._apart**2
+            margin[k] = score.max() - score[far].max()
+            total += self._moved_back(k, places[k])
+        return margin
+
+    def total(self, places: np.ndarray) -> np.ndarray:
+        """Return the sum of all frames, moved back from their places."""
+        total = np.zeros_like(self.frames[0])
+        for k, place in enumerate(places):
+            total += self._moved_back(k, place)
+        return total
+
+    def _moved_back(self, k: int, place: np.ndarray) -> np.ndarray:
+        turn = 2j * np.pi * place
+        down, right = np.exp(turn[0] * self._ky), np.exp(turn[1] * self._kx)
+        return self.frames[k] * down.astype(np.complex64) * right.astype(np.complex64)
+
+    def _distance2(self, place: np.ndarray) -> np.ndarray:
+        """Squared distances from a place to all others, the shorter way around the canvas."""
+        dy, dx = (
+            (every - one + n / 2) % n - n / 2
+            for every, one, n in zip((self._y, self._x), place, self.shape, strict=True)
+        )
+        return dy[:, None] ** 2 + dx[None] ** 2
+
+    def _prior(self, neighbour: np.ndarray) -> np.ndarray:
+        """Logarithm of the prior of places, given that of the frame before or after."""
+        return -STEP_POWER * np.log1p(self._distance2(neighbour) / self._step**2)
+
+    def _peak(self, score: np.ndarray) -> np.ndarray:
+        """Return where a score is highest, between pixels by parabolas through the next ones."""
+        top = np.unravel_index(np.argmax(score), score.shape)
+        place = np.empty(2)
+        for axis in (0, 1):
+            before, here, after = np.take(
+                score[:, top[1]] if axis == 0 else score[top[0]],
+                [top[axis] - 1, top[axis], top[axis] + 1],
+                mode="wrap",
+            )
+            bend = before - 2 * here + after
+            between = 0.5 * (before - after) / bend if bend < 0 else 0.0
+            place[axis] = (self._y, self._x)[axis][top[axis]] + between
+        return place
+
+
+def align(counts: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Move frames back by their shifts, rounded to whole pixels, and keep what all of them show.
+
+    Parts of a pixel would need interpolation, which mixes the counts of neighbours: they would be
+    Poisson counts no more, but smoother and correlated, which denoisers take for an image.  What
+    rounding leaves is half a pixel at most, a hundredth of a lattice spacing at 0.006 nm a pixel.
+
+    Parameters
+    ----------
+    counts : array (frame, y, x)
+        Electrons per pixel.
+    shifts : array (frame, 2)
+        How far each frame is displaced, down and right, as of :func:`drift` [pixels].
+
+    Returns
+    -------
+    aligned : array (frame, y', x')
+        Of the same type, a copy.
+    (first_row, first_col) : (int, int)
+        Where its first pixel lies in the first frame.
+
+    Raises
+    ------
+    UserError
+        If the frames share less than 64 pixels along a side, or the shifts are not theirs.
+    """
+    shifts = np.asarray(shifts, dtype=np.float64)
+    if shifts.shape != (len(counts), 2) or not np.isfinite(shifts).all():
+        raise UserError(
+            f"Shifts of shape {shifts.shape} do not align {len(counts)} frames; give a finite "
+            "shift along y and x for each frame, or leave out --align."
+        )
+    whole = np.rint(shifts - shifts[0]).astype(int)
+    first = -whole.min(axis=0)
+    sides = np.array(counts.shape[1:]) - np.ptp(whole, axis=0)
+    if sides.min() < LEAST_SHARED_PX:
+        height, width = np.maximum(sides, 0)
+        raise UserError(
+            f"The frames drift so far that they share only {height} x {width} pixels, less than "
+            f"{LEAST_SHARED_PX} a side; take fewer of them by --frames, or leave out --align."
+        )
+    aligned = np.empty((len(counts), *sides), counts.dtype)
+    for k, (row, col) in enumerate(first + whole):
+        aligned[k] = counts[k, row : row + sides[0], col : col + sides[1]]
+    return aligned, (int(first[0]), int(first[1]))
+
+
+def running_sums(counts: np.ndarray, number: int) -> np.ndarray:
+    """Sum so many frames from each frame on: sums of Poisson counts are Poisson counts.
+
+    Neighbouring sums share all frames but one and so most of their noise.
+
+    Parameters
+    ----------
+    counts : array (frame, y, x)
+        Electrons per pixel.
+    number : int
+        Frames of a sum.
+
+    Returns
+    -------
+    float32 array (frame - number + 1, y, x)
+        Frame k is the sum of the frames k to k + number - 1; exact for whole numbers of
+        electrons.
+
+    Raises
+    ------
+    UserError
+        If `number` is not a whole number from 1 to that of the frames.
+    """
+    if number != int(number) or not 1 <= number <= len(counts):
+        raise UserError(
+            f"--sum is {number}, but there are {len(counts)} frames; give a whole number from 1 "
+            f"to {len(counts)}."
+        )
+    number = int(number)
+    # In double precision, so that what was added is taken away again without a rest.
+    total = counts[:number].sum(axis=0, dtype=np.float64)
+    sums = np.empty((len(counts) - number + 1, *counts.shape[1:]), np.float32)
+    sums[0] = total
+    for k in range(1, len(sums)):
+        total += counts[k + number - 1]
+        total -= counts[k - 1]
+        sums[k] = total
+    return sums
