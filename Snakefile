@@ -42,9 +42,10 @@ wildcard_constraints:
         [*contest.methods(study.config), *contest.networks(study.config)] or ["none"]
     ).replace(".", r"\."),
     denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
+    recording="|".join(study.config.experiment.files) or "none",
 
 
-STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world search"
+STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"
@@ -61,3 +62,4 @@ rule all:
         expand("results/figures/{figure}.png", figure=FIGURES),
         METHODS,
         WORLD,
+        EXPERIMENT,

@@ -23,6 +23,8 @@ WANTED = [
 DISTRIBUTION = {
     "skimage": "scikit-image",
     "yaml": "pyyaml",
+    "PIL": "pillow",
+    "rsciio": "rosettasciio",
     "matplotlib_scalebar": "matplotlib-scalebar",
 }
 

@@ -27,6 +27,7 @@ FLOOR = {
     # The wiring of the stages lies under the command line and above every room.
     "stages": 5.5,
     "contest": 5.4,
+    "experiment": 5.4,
     "study_names": 5.45,
     "cli": 6,
 }

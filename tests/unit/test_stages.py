@@ -17,8 +17,11 @@ TINY = ROOT / "config" / "tiny.yaml"
 WORLD = ("dataset", "shifted", "converge")  # these use atoms, waves, lens and camera at once
 
 
+RECORDED = {"files": {"movie": {"file": "movie.dm4"}}}
+
+
 def study(**overrides):
-    return Study(config.load([TINY], overrides))
+    return Study(config.load([TINY], {"experiment": RECORDED, **overrides}))
 
 
 def every_spec(one):
@@ -33,6 +36,8 @@ def every_spec(one):
     specs |= {("tune", b): one.spec("tune", baseline=b) for b in one.tuned()}
     specs |= {("evaluate", d): one.spec("evaluate", denoiser=d) for d in one.denoisers()}
     specs |= {("contest", d): one.spec("contest", contender=d) for d in contest.contenders(config_)}
+    specs |= {(s, r): one.spec(s, recording=r)
+              for s in ("recording", "judge") for r in config_.experiment.files}  # fmt: skip
     once = ("summarise", "columns", "mechanism", "methods", "limits", "credibility", "risk",
             "verdicts", "filters", *WORLD)  # fmt: skip
     specs |= {(s, ""): one.spec(s) for s in once}
@@ -82,6 +87,15 @@ def test_specifications_are_json_of_builtin_types():
             {"summarise", "compare", "methods", "credibility", "verdicts"},
         ),
         ({"evaluation": {"null_draws": 9}}, {"verdicts", "summarise"}),
+        (
+            {"evaluation": {"false_discovery_rate": 0.1}},
+            {"columns", "recording", "summarise", "figure"},
+        ),
+        (
+            {"experiment": {"files": {"movie": {"file": "movie.dm4", "bin": 2}}}},
+            {"recording", "judge"},
+        ),
+        ({"experiment": {**RECORDED, "compared_frames": 1}}, {"judge"}),
         ({"evaluation": {"full_grid": ["raw"]}}, {"evaluate", "limits", "summarise"}),
         (
             {"frames": {"realisations": 3}},
@@ -95,7 +109,8 @@ def test_a_value_changes_the_stages_that_use_it(overrides, expected):
 
 
 def test_the_seed_changes_all_but_the_waves():
-    assert stages(changed(seed=4)) == set(ENVIRONMENT) - {"simulate"}
+    # Nor the coin of a recording's electrons, which its file decides.
+    assert stages(changed(seed=4)) == set(ENVIRONMENT) - {"simulate", "recording"}
 
 
 def test_swapped_values_change_both_jobs():

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from lowdose.config_experiment import Experiment
 from lowdose.config_networks import crop_problem
 from lowdose.config_training import Network, Training, TrainingSet
 from lowdose.config_world import (
@@ -189,6 +190,7 @@ class Config(Strict):
         description="tune on one validation frame of each base shape, instead of on all of them",
     )
     evaluation: Evaluation = Evaluation()
+    experiment: Experiment = Experiment()
 
     @model_validator(mode="after")
     def _elements_vibrate(self) -> Config:

@@ -31,6 +31,11 @@ DIRECT: dict[str, tuple[str, ...]] = {
     "train": (*_FLOOR_0, *_DENOISERS),
     "baselines": (*_FLOOR_0, *_DENOISERS),
     "evaluate": (*_FLOOR_0, *_DENOISERS),
+    "recording": (
+        *_FLOOR_0,
+        *_DENOISERS,
+        *("ase", "imagecodecs", "mrcfile", "pillow", "psutil", "rosettasciio", "tifffile"),
+    ),
     "figures": (*_FLOOR_0, *_DENOISERS, "matplotlib", "tifffile"),
 }
 

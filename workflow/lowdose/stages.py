@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lowdose import config as configuration
-from lowdose import contest, environments, sweeps
+from lowdose import contest, environments, experiment, sweeps
 from lowdose.config_networks import ARCHITECTURES
 from lowdose.denoisers import registry, released
 from lowdose.provenance import canonical_json, code_digest
@@ -42,6 +42,8 @@ ENVIRONMENT = {
     "mechanism": "train",
     "filters": "train",
     "compare": "evaluate",
+    "recording": "recording",
+    "judge": "recording",
     "figure": "figures",
 }
 BUDGET = ("steps", "minutes")  # of a training: the second replaces the first where it is set
@@ -243,6 +245,12 @@ class Study(Names):
             "seed": self.config.seed,
         }
 
+    def _recording(self, recording: str) -> dict:
+        return experiment.recording_spec(self.config, recording)
+
+    def _judge(self, recording: str) -> dict:
+        return experiment.judge_spec(self.config, recording, self.judged())
+
     def _credibility(self) -> dict:
         return {
             "denoisers": self.denoisers(),
@@ -327,6 +335,8 @@ class Study(Names):
             return {"figure": figure, "study": self.config.study, **self._compare(figure)}
         if figure == "methods":
             return {"figure": figure, "study": self.config.study, **self._methods()}
+        if figure == "experiment":
+            return experiment.figure_spec(self.config, self.judged(), self.networks())
         evaluation = self.values["evaluation"]
         own = {"pooled": self.pooled()} if figure == "credibility" else {}
         return {

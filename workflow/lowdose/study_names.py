@@ -24,6 +24,7 @@ class Names:
             released.folder(name)
         self.config = config
         self.values = config.model_dump(mode="json")
+        released.folder(config.experiment.denoiser)
         for name in config.evaluation.full_grid:
             if name not in (known := self.denoisers()):
                 raise UserError(
@@ -69,6 +70,19 @@ class Names:
     def tuned(self) -> list[str]:
         """Everything that is tuned: baselines, and methods of the comparison."""
         return list(dict.fromkeys([*self.config.baselines, *contest.methods(self.config)]))
+
+    def judged(self) -> list[str]:
+        """Denoisers of the experiment's frames, of which no expectation is known."""
+        own = [self.widest()] if self.config.experiment.files else []
+        return ["raw", "constant", *self.config.baselines, *self.judged_shipped(), *own]
+
+    def judged_shipped(self) -> list[str]:
+        """Of these, the networks of the package."""
+        return list(dict.fromkeys([*self.config.shipped, self.config.experiment.denoiser]))
+
+    def is_made(self, denoiser: str) -> bool:
+        """Whether the study tunes or trains a denoiser before it can be used."""
+        return denoiser in self.config.baselines or denoiser in self.networks()
 
     def pooled(self) -> dict[str, list[str]]:
         """Trainings that differ in their seed alone, by ``<network>.<training set>``."""

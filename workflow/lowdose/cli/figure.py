@@ -24,6 +24,8 @@ FIGURES = (
 OF_SWEEPS = ("field", "field_law", "geometry")
 # Only where it compares all methods; from ``lowdose contest``.
 OF_COMPARISON = ("methods",)
+# Only where it has files of an experiment; from ``lowdose recording`` and ``judge``.
+OF_EXPERIMENT = ("experiment",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_spec_arguments(parser)
     parser.add_argument(
-        "--figure", required=True, choices=FIGURES + OF_SWEEPS + OF_COMPARISON, help="which one"
+        "--figure",
+        required=True,
+        choices=FIGURES + OF_SWEEPS + OF_COMPARISON + OF_EXPERIMENT,
+        help="which one",
     )
     for name, default in FILES.items():
         parser.add_argument(f"--{name}", type=Path, default=Path(default), metavar="PATH")

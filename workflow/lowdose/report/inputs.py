@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,24 @@ from lowdose.runtime import UserError
 
 if TYPE_CHECKING:
     from lowdose.data.frames import FrameSet
+
+
+class Judged(NamedTuple):
+    """A recording that all denoisers have been judged on.
+
+    Attributes
+    ----------
+    images : dict
+        Denoiser -> its image of the first frame (y, x) [e/px].
+    pixel_size_nm : float
+    judged, columns : DataFrame
+        ``judged.csv``, and the columns that were found.
+    """
+
+    images: dict[str, np.ndarray]
+    pixel_size_nm: float
+    judged: pd.DataFrame
+    columns: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class Inputs:
         ``filters.h5``.
     classes : Path
         ``classes.parquet``.
+    experiment : Path
+        Folder of the recordings.
     """
 
     frames: Path = Path(FILES["frames"])
@@ -50,6 +70,7 @@ class Inputs:
     mechanism: Path = Path(FILES["mechanism"])
     structures: Path = Path(FILES["structures"])
     classes: Path = Path(FILES["classes"])
+    experiment: Path = Path(FILES["experiment"])
 
     def frame_set(self) -> FrameSet:
         """Return the frozen test frames."""
@@ -90,6 +111,23 @@ class Inputs:
         except (OSError, KeyError) as error:
             raise _damaged(path, error) from error
         return found
+
+    def recording(self, name: str) -> Judged:
+        """Return a recording of the experiment."""
+        import h5py
+
+        from lowdose.microscope.column_files import read_columns
+
+        folder = self.experiment / name
+        path = _existing(folder / "images.h5", "judge")
+        try:
+            with h5py.File(path, "r") as file:
+                images = {key: one[...] for key, one in file.items()}
+                pixel = float(file.attrs["pixel_size_nm"])
+        except (OSError, KeyError) as error:
+            raise _damaged(path, error) from error
+        columns = read_columns(_existing(folder / f"{name}.columns.csv", "recording"))
+        return Judged(images, pixel, _read(folder / "judged.csv", "judge"), columns)
 
     def results(self, spec: Mapping) -> pd.DataFrame:
         """Return the table of results, only the denoisers of the study, in its order."""

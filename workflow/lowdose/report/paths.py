@@ -11,4 +11,5 @@ FILES = {
     "mechanism": "results/mechanism/filters.h5",
     "structures": "results/structures",
     "classes": "results/frames/classes.parquet",
+    "experiment": "results/experiment",
 }
