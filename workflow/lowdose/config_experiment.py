@@ -16,7 +16,7 @@ class Recording(Strict):
     pixel_size_nm: Positive | None = Field(
         None, description="pixel size [nm] (default: the file's)"
     )
-    gain: Positive | None = Field(
+    gain: float | None = Field(
         None, description="electrons per stored unit (default: the file's, or estimated)"
     )
     offset: float | None = Field(None, description="stored value of no electrons")

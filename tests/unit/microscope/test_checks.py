@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lowdose.microscope.checks import check_counts, check_stored, has_lattice
+from lowdose.microscope.checks import check_counts, check_stored, has_lattice, leans_down
+from lowdose.microscope.gain import counts_of, gain_of
 from lowdose.microscope.recording import Recording
+from lowdose.runtime import UserError
 
 RANGES = ((0.004, 0.012), (27.0, 5400.0))
 PIXEL_NM = 0.0061
@@ -102,6 +104,31 @@ def test_a_lattice_is_seen_and_none_is_not():
     edge = np.where(np.arange(SHAPE[1]) > 200, 1.0, 0.3) * np.ones(SHAPE)
     assert not has_lattice(counts(20.0, of=ndimage.gaussian_filter(edge, 8)), PIXEL_NM)
     only(said(counts(of=np.ones(SHAPE))), "warning", "No lattice is seen", "crystals")
+
+
+@pytest.mark.parametrize("dose", [0.45, 5.0, 40.0, 400.0])
+def test_inverted_contrast_is_seen_and_turned_back(dose):
+    good = counts(dose, 2)
+    assert not leans_down(good)
+    assert not leans_down(good * 37.5 + 100)
+    # Bright or dark columns, sharper than any that a network knows, are no skew of noise.
+    for sign in (1, -1):
+        assert not leans_down(counts(dose, 2, of=1 + sign * (image(0.9) - 1)))
+    top = 4095
+    turned = (top - good).astype(np.uint16)
+    assert leans_down(turned)
+    found = [one for one in stored(turned) if "inverted" in one]
+    only(found, "warning", f"--gain -1 --offset {turned.max()}")
+    recording = Recording(turned, None, True, Path("a.npy"), "NPY")
+    back = counts_of(recording, gain_of(recording, gain=-1, offset=top))
+    np.testing.assert_array_equal(back, good)
+    with pytest.raises(UserError, match="give --offset too"):
+        gain_of(recording, gain=-1)
+
+
+def test_an_inverted_picture_of_8_bits():
+    turned = (255 - counts(2.0)).astype(np.uint8)
+    assert any("--gain -1 --offset 255" in one for one in stored(turned))
 
 
 def test_stored_values():

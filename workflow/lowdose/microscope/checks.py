@@ -28,6 +28,7 @@ SIGMAS = 6.0  # from which on a difference is no chance
 LATTICE_NM = (0.09, 0.6)  # spacings that are looked for
 FEWEST_PX = 3  # a period, or a spacing is beyond what the pixels can show
 MOST_FRAMES, MOST_PX = 20, 4096
+MOST_SKEWED_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def check_stored(recording: Recording) -> list[Finding]:
         )
     at_top = int(np.sum(frames == highest))
     often = at_top > max(SATURATED_SHARE * frames.size, FEWEST_SATURATED)
-    if frames.dtype.kind in "ui" and often and highest > 60:
+    clipped = often and _piled_up(frames, highest, at_top)
+    if frames.dtype.kind in "ui" and clipped and highest > 60:
         share = _share(at_top / frames.size)
         found.append(
             _warning(
@@ -89,7 +91,56 @@ def check_stored(recording: Recording) -> list[Finding]:
                 "there, and no count is right; record with a weaker beam or shorter frames."
             )
         )
+    elif leans_down(frames):
+        top = np.iinfo(frames.dtype).max if frames.dtype.kind in "ui" else highest
+        # A picture of 8 bits was turned within its range, whatever values it has.
+        top = top if top <= 255 else highest
+        found.append(
+            _warning(
+                "The noise has its long tail towards low values, as that of counts does where "
+                f"contrast is inverted; if it is, turn it back by --gain -1 --offset {top:g}."
+            )
+        )
     return found
+
+
+def _piled_up(frames: np.ndarray, highest, at_top: int) -> bool:
+    """Whether values pile up at the highest: more than below it, where they had grown rare.
+
+    The numbers of inverted counts fall from the highest value on, or rise to it all the way.
+    """
+    below = frames[frames < highest]
+    second = below.max()
+    rest = below[below < second]
+    at_second = int(np.sum(below == second))
+    at_third = int(np.sum(rest == rest.max())) if len(rest) else at_second
+    return at_top > at_second and at_second <= at_third
+
+
+def leans_down(frames: np.ndarray) -> bool:
+    """Whether the noise of frames is skewed as that of inverted counts.
+
+    Parameters
+    ----------
+    frames : array (frame, y, x)
+        Stored values, finite.
+
+    Notes
+    -----
+    Counts, in whatever units, have a third cumulant above 0.  It is taken of the difference of a
+    pixel and the mean of its eight neighbours, to which an image sampled three times or more hardly
+    contributes; the test is at six standard errors.
+    """
+    kernel = np.full((3, 3), -1 / 8)
+    kernel[1, 1] = 1.0
+    chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), 5)).astype(int)]
+    rest = [
+        ndimage.convolve(one[:MOST_SKEWED_PX, :MOST_SKEWED_PX].astype(np.float64), kernel)
+        for one in chosen
+    ]
+    rest = np.stack([one - one.mean() for one in rest])
+    error = np.std(rest**3) / np.sqrt(rest.size)
+    return bool(np.mean(rest**3) < -SIGMAS * error)
 
 
 def check_counts(

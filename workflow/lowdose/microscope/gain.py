@@ -56,7 +56,8 @@ def gain_of(
     ----------
     recording : Recording
     gain : float, optional
-        Electrons per stored unit, known to the user.
+        Electrons per stored unit, known to the user; negative, with an offset, where the contrast
+        is inverted.
     offset : float, optional
         Stored value of no electrons, known to the user; that of the file, or 0, unless given.
 
@@ -65,8 +66,13 @@ def gain_of(
     UserError
         If a number is impossible, or the values do not let the gain be estimated.
     """
-    if gain is not None and not (math.isfinite(gain) and gain > 0):
+    if gain is not None and not (math.isfinite(gain) and gain != 0):
         raise UserError(f"--gain is {gain}; give a positive number of electrons per stored unit.")
+    if gain is not None and gain < 0 and offset is None:
+        raise UserError(
+            f"--gain is {gain:g}, as for inverted contrast; give --offset too, the stored value of "
+            "no electrons (the highest one)."
+        )
     if offset is not None and not math.isfinite(offset):
         raise UserError(f"--offset is {offset}; give the stored value of no electrons.")
     zero = recording.offset if offset is None else offset
