@@ -80,7 +80,8 @@ def refused(done, part):
 def test_help_needs_nothing(project):
     done = study(project, "--help", PYTHON="/nowhere")
     assert done.returncode == 0
-    for command in ("run", "test", "bench", "release", "optional", "shell", "clean"):
+    for command in ("run", "test", "bench", "release", "denoise", "inspect", "example", "view",
+                    "optional", "shell", "clean"):  # fmt: skip
         assert f"\n  {command} " in done.stdout
     assert not (project / ".venv").exists()
     assert study(project, "run", "--help", PYTHON="/nowhere").stdout == done.stdout
@@ -92,6 +93,17 @@ def test_an_unknown_command_or_part(project):
     refused(study(project, "test", "units"), 'there is no part "units" of the tests')
     refused(study(project, "optional", "bm3d"), 'nothing optional called "bm3d"; choose topaz')
     refused(study(project, "clean", "--all"), "clean knows only --yes, not --all")
+
+
+@pytest.mark.parametrize("command", ["denoise", "inspect", "example", "view"])
+def test_a_users_own_files_are_found_from_where_she_is(project, command):
+    """Paths start in the caller's folder, not in the project's."""
+    (project / "workflow" / "lowdose" / "__main__.py").write_text(
+        "import os, sys\nprint(os.getcwd(), *sys.argv[1:], sep='|')\n"
+    )
+    done = study(project, command, "my movie.dm4", "--bin", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{project.parent}|{command}|my movie.dm4|--bin|2"
 
 
 def test_an_old_python(project, programs):

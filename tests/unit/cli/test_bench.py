@@ -68,9 +68,9 @@ def test_a_quick_one_keeps_the_whole_one(tmp_path, monkeypatch):
     ("words", "sentence"),
     [
         (["netwroks"], "There is no benchmark 'netwroks' (did you mean networks?); choose from "
-         "simulation, study, networks, denoisers, evaluation."),
+         "simulation, study, networks, denoisers, evaluation, recording."),
         (["speed"], "There is no benchmark 'speed'; choose from simulation, study, networks, "
-         "denoisers, evaluation."),
+         "denoisers, evaluation, recording."),
         (["study", "--quick"], "The benchmark 'study' has no quick form; leave out --quick, or "
          "choose from networks."),
     ],

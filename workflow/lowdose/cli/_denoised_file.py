@@ -11,6 +11,7 @@ from threading import Lock
 
 import numpy as np
 import pandas as pd
+import psutil
 
 import lowdose
 from lowdose import seeds
@@ -28,6 +29,8 @@ from lowdose.runtime import UserError, one_torch_thread
 from lowdose.structures.truth import sites_of
 
 TELL_EVERY_S = 10.0
+MOST_PX = 25_000_000  # of a frame, for its columns and page
+COPIES = 8  # of a frame in float32 that are in memory while it is denoised
 OF_COLUMNS = ("csv", "hdf5", "html")
 
 
@@ -94,6 +97,11 @@ def denoise_file(path: Path, denoiser, of_files: Mapping, wishes: Wishes) -> dic
         raise UserError(f"{path} cannot be denoised: {reason}")
     paths = targets(path, wishes.formats, wishes.folder, wishes.name)
     found, moved = prepared(found, wishes.aligned, wishes.summed)
+    check_memory(found.counts)
+    if found.counts[0].size > MOST_PX and (left := set(OF_COLUMNS) & set(paths)):
+        paths = {kind: one for kind, one in paths.items() if kind not in left}
+        print(f"  note: frames of more than {MOST_PX / 1e6:.0f} million pixels are too large for "
+              f"{', '.join(sorted(left))}; --bin sums pixels", flush=True)  # fmt: skip
     size = check_room(paths, found.counts.shape, wishes.overwrite)
     names = ", ".join(one.name for kind, one in paths.items() if kind != "json")
     print(f"  writes {names} ({size / 1e6:.1f} MB of images)", flush=True)
@@ -154,6 +162,17 @@ def prepared(found: Inspection, aligned: bool, summed: int) -> tuple[Inspection,
         print(f"  each frame is the sum of {summed}; neighbouring ones share electrons",
               flush=True)  # fmt: skip
     return replace(found, counts=counts), done
+
+
+def check_memory(counts: np.ndarray) -> None:
+    """Raise a `UserError` if a frame has no room in memory while it is denoised."""
+    needed, free = COPIES * 4 * counts[0].size, psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"Frames of {counts.shape[1]} x {counts.shape[2]} pixels need about "
+            f"{needed / 1e9:.1f} GB of memory, of which {free / 1e9:.1f} GB are free; sum pixels "
+            "by --bin, or cut the frame into parts."
+        )
 
 
 def _options(path: Path, found: Inspection, denoiser, of_files: Mapping, wishes: Wishes) -> dict:
