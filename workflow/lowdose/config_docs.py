@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lowdose import config as configuration
-from lowdose import config_networks
+from lowdose import config_experiment, config_networks
 
 INTRODUCTION = """\
 # The configuration
@@ -42,6 +42,14 @@ training | 3.5 hours, resumable; minutes on a GPU |
 | `au-tio2.yaml` | another system: gold on rutile, by elements and lattice constants alone | \
 seconds (its structures) |
 | `tiny.yaml` | the same job graph on toy sizes, for tests; meaningless results | about a minute |
+
+Your own recordings become part of a study by their names:
+
+```yaml
+experiment:
+  files:
+    ceria-tilt: {file: data/movie.dm4, align: true, sum: 4}
+```
 
 A **training** is one network on one training set from one seed. `sweep` lists which: each entry
 is the product of its networks, training sets and seeds. Adding a network adds its jobs only;
@@ -86,7 +94,10 @@ SECTIONS = (
     ("networks.NAME", configuration.Network),
     *((f"networks.NAME.spec, architecture: {name}", spec) for name, spec in ARCHITECTURES.items()),
     ("sweep, each entry", configuration.SweepEntry),
+    ("comparison", configuration.Comparison),
     ("evaluation", configuration.Evaluation),
+    ("experiment", configuration.Experiment),
+    ("experiment.files.NAME", config_experiment.Recording),
 )
 
 
@@ -117,12 +128,12 @@ def _table(prefix: str, model: type[BaseModel], skip: list[str] = ()) -> Iterato
         if name in skip or name == "architecture":
             continue
         cost = COST.get(f"{prefix}{name}", "")
-        yield f"| `{name}` | {_default(field)} | {field.description or ''} | {cost} |"
+        yield f"| `{name}` | {_default(field, prefix)} | {field.description or ''} | {cost} |"
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, prefix: str = "") -> str:
     if field.is_required():
-        return "in `config.yaml`"
+        return "required" if prefix.startswith("experiment") else "in `config.yaml`"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "below"
