@@ -73,7 +73,8 @@ def write_page(
         level=wishes.level,
         trained_on=_trained_on(denoiser),
         how=_how(wishes.level),
-        citation=denoiser.info.citation,
+        citation=f"lowdose {lowdose.__version__}, denoiser {denoiser.info.name}; "
+        f"{denoiser.info.citation}",
         version=lowdose.__version__,
     )
     write_text(path, frame_page(page))
@@ -132,7 +133,10 @@ def _trained_on(denoiser) -> list[tuple[str, str]]:
         ("specimens", "simulated Pt nanoparticles on CeO2, along [110]"),
         ("columns", contrast),
         ("defocus C1", ends(seen["c1_nm"], "nm, C3 = -13 µm, 300 kV")),
-        ("dose", ends(card["dose_e_per_a2"], "electrons per Å² a frame")),
+        (
+            "dose",
+            ends([float(f"{v:.2g}") for v in card["dose_e_per_a2"]], "electrons per Å² a frame"),
+        ),
         ("pixel size", ends([1000 * v for v in card["pixel_size_nm"]], "pm")),
         ("rotation of the frame", f"up to {seen['rotation_deg']:g}°"),
         ("contrast of the images", ends(card["contrast_factor"], "of the ideal microscope's")),

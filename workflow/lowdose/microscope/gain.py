@@ -84,7 +84,7 @@ def gain_of(
     estimate, low, high = photon_transfer(recording.frames, zero)
     whole = np.issubdtype(recording.frames.dtype, np.integer)
     if whole and abs(estimate - 1) < ONE_WITHIN and zero == 0:
-        return Gain(1.0, low, high, 0.0, "1: whole numbers whose variance is their mean, as of a "
+        return Gain(1.0, low, high, 0.0, "whole numbers whose variance is their mean, as of a "
                     "counting camera")  # fmt: skip
     return Gain(estimate, low, high, zero, "estimated by photon transfer; --gain sets it")
 
