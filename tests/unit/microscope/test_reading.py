@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import mrcfile
 import numpy as np
 import pytest
@@ -161,7 +162,26 @@ def test_what_is_no_file_is_said(tmp_path):
     assert "open the .ser file" in refused(tmp_path / "a.emi")
     (tmp_path / "folder").mkdir()
     assert "is a folder" in refused(tmp_path / "folder")
+    # A pipe that nobody writes to: reading it would wait for ever.
+    os.mkfifo(tmp_path / "pipe.tif")
+    assert "is no regular file" in refused(tmp_path / "pipe.tif")
+    (tmp_path / "link.dm4").symlink_to("nowhere.dm4")
+    assert "There is no file" in refused(tmp_path / "link.dm4")
     assert "--pixel-size is -1" in refused(tmp_path / "none.dm4", pixel_size_nm=-1.0)
+
+
+def test_a_file_without_permission_is_said(tmp_path, monkeypatch):
+    path = tmp_path / "hers.tif"
+    path.write_bytes(b"II*\0" + bytes(100))
+    if os.geteuid():
+        path.chmod(0)
+    else:  # root may read everything
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(type(path), "open", refuse)
+    assert "cannot be opened (Permission denied)" in refused(path)
 
 
 def test_more_than_fits_is_refused_before_it_is_read(tmp_path, monkeypatch):

@@ -54,6 +54,9 @@ def format_of(path: Path) -> str:
         if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
             return "ZSPY"
         raise UserError(f"{path} is a folder; name a file ({LIST}).")
+    # Reading a pipe or a device may wait for ever, or have no end.
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no regular file; name a file ({LIST}).")
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
