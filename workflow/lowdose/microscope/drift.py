@@ -4,9 +4,9 @@ Frames of a tenth of an electron a pixel show next to nothing one by one, and a 
 same one period further on.  Three things help against both.  The power spectra of all frames are
 averaged, which no displacement changes: they tell where in the spectrum the specimen is, and by
 how much it exceeds the noise there, so that every frequency has the weight that it deserves.  A
-frame is compared with the sum of the others at the places found so far, never with one other frame
-and never with itself.  And a stage moves little from frame to frame, so that of two places that
-the image cannot tell apart the nearer one is taken.
+frame is compared with the sum of the others at the places found so far, never with itself.  And a
+stage drifts steadily, so that of two places that the image cannot tell apart the one is taken that
+is nearer to where the frame is expected.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ LEAST_SHARED_PX = 64  # a side that must be left when the frames are aligned
 BINNED_NM = 0.03  # pixels are summed up to this size: columns keep ten of them, noise goes
 COARSEST_NM = 1.0  # slower changes may be of the illumination, which does not move
 CANVAS = 1.5  # sides of the canvas over those of a frame: so a drift of half a side does not wrap
-TAPER = 0.25  # of a side, over which a frame fades out towards both of its edges
+TAPER = 0.06  # of a side, over which a frame fades out towards each of its edges
 CAP = (3.0, 6.0)  # counts above 3 means + 6 roots of it are hot pixels, which do not move either
 RING_PX = 4  # of the spectrum, along the radius, over which noise is taken to be alike
 CHANCE = 1e-3  # that noise shows a specimen anywhere in the spectrum
 SKIRT = 3.0  # standard deviations of what belongs to a peak of the spectrum beside it
 FEWEST = 50  # frequencies in the band, or the frames are too small or the pixels too coarse
-STEP_NM, STEP_POWER = 0.02, 2.0  # of the prior for a displacement from frame to frame
+STEP_NM, STEP_POWER = 0.02, 2.0  # of the prior for what a step differs from the steps around it
+STEPS_AROUND = 5
 PASSES = 2  # over all frames, after the first
 APART_NM = 0.1  # of places that are not one and the same: less than half a lattice spacing
 SURE_NATS = 4.0  # odds of 50 to 1
@@ -111,9 +112,9 @@ def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
     Each frame in turn is first placed against the sum of those before it; then, in two passes,
     each against the sum of all others, with the weights of :meth:`_Spectra.score` from the
     aligned sum, which shows more than the frames did.  What counts is the posterior: the
-    likelihood of a place times a prior for the steps from the frame before and to the frame
-    after, ``(1 + step² / (0.02 nm)²) ** -2``.  Its tails are heavy, so that a jump is found where
-    the frames show one.
+    likelihood of a place times a prior, ``(1 + d² / (0.02 nm)²) ** -2``, of the steps from the
+    frame before and to the frame after, d being what a step differs from the median of the steps
+    around it.  Its tails are heavy, so that a jump is found where the frames show one.
 
     Correlation is not divided by the area that two frames share.  That would let a support that
     fills a side of the image, whose lattice fits as well wherever a sliver of it is shared, carry
@@ -263,7 +264,8 @@ class _Spectra:
         places = np.zeros((len(self.frames), 2))
         total = self.frames[0].copy()
         for k in range(1, len(places)):
-            score = self.score(total, k, self.frames[k]) + self._prior(places[k - 1])
+            expected = places[k - 1] + _usual_step(places[max(k - 1 - STEPS_AROUND, 0) : k])
+            score = self.score(total, k, self.frames[k]) + self._prior(expected)
             places[k] = self._peak(score)
             total += self._moved_back(k, places[k])
         return places
@@ -288,8 +290,12 @@ class _Spectra:
         for k in range(number):
             total -= self._moved_back(k, places[k])
             score = self.score(total, number - 1, self.frames[k])
-            for neighbour in places[[j for j in (k - 1, k + 1) if 0 <= j < number]]:
-                score += self._prior(neighbour)
+            reach = STEPS_AROUND // 2 + 1
+            step = _usual_step(places[max(k - reach, 0) : k + reach + 1])
+            if k > 0:
+                score += self._prior(places[k - 1] + step)
+            if k < number - 1:
+                score += self._prior(places[k + 1] - step)
             places[k] = self._peak(score)
             far = self._distance2(places[k]) > self._apart**2
             margin[k] = score.max() - score[far].max()
@@ -316,9 +322,9 @@ class _Spectra:
         )
         return dy[:, None] ** 2 + dx[None] ** 2
 
-    def _prior(self, neighbour: np.ndarray) -> np.ndarray:
-        """Logarithm of the prior of places, given that of the frame before or after."""
-        return -STEP_POWER * np.log1p(self._distance2(neighbour) / self._step**2)
+    def _prior(self, expected: np.ndarray) -> np.ndarray:
+        """Logarithm of the prior of places, given where a frame is expected."""
+        return -STEP_POWER * np.log1p(self._distance2(expected) / self._step**2)
 
     def _peak(self, score: np.ndarray) -> np.ndarray:
         """Return where a score is highest, between pixels by parabolas through the next ones."""
@@ -334,6 +340,14 @@ class _Spectra:
             between = 0.5 * (before - after) / bend if bend < 0 else 0.0
             place[axis] = (self._y, self._x)[axis][top[axis]] + between
         return place
+
+
+def _usual_step(places: np.ndarray) -> np.ndarray:
+    """Return the median of the steps between places (frame, 2): one jump is not usual.
+
+    Of one or two steps it would be just that jump.
+    """
+    return np.median(np.diff(places, axis=0), axis=0) if len(places) > 3 else np.zeros(2)
 
 
 def align(counts: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
