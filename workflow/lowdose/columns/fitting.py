@@ -18,8 +18,9 @@ FIT_RADIUS_NM = 0.12
 """Half the distance of neighbouring columns: farther out a neighbour begins."""
 
 STEPS = 40
+PATIENCE = 8  # steps in which a width may still leave its limit
 _CONVERGED = 1e-4  # of a pixel, and of the width
-_STILL = 2e-5  # of the width: such a step is not followed by another
+_STILL = 1e-4  # of the width: such a step is not followed by another
 _FARTHEST = 0.5  # of the radius: a centre that moves farther has left its column
 _NARROWEST, _WIDEST = 0.4, 2.5  # of the width it starts from
 _FLOOR = 1e-3  # of the mean level: expectations are positive
@@ -89,7 +90,7 @@ def fit_columns(
     step = np.full_like(theta, np.inf)
     moving = np.arange(len(start))
     with np.errstate(all="ignore"):
-        for _ in range(STEPS):
+        for number in range(STEPS):
             here = (x[moving], y[moving])
             expected, slopes = _model(theta[moving], *here)
             information, score = _information(
@@ -103,6 +104,8 @@ def fit_columns(
             # Most arrive within ten steps; the others need not wait for them, nor they for these.
             still = np.abs(own[:, [0, 1, 4]]).max(axis=1) < _STILL * width[moving]
             gone = np.hypot(*theta[moving, :2].T) * pixel_size_nm > _FARTHEST * radius_nm
+            if number >= PATIENCE:  # with the width at a limit it is no column of that kind
+                gone |= (theta[moving, 4:] == limits[moving]).any(axis=1)
             moving = moving[~(still | gone)]
             if not len(moving):
                 break
@@ -136,9 +139,8 @@ def fit_columns(
 
 
 def polarity_of(
-    image: np.ndarray, pixel_size_nm: float, *, sigma_nm: float = COLUMN_SIGMA_NM,
-    mask: np.ndarray | None = None,
-) -> int:  # fmt: skip
+    image: np.ndarray, pixel_size_nm: float, *, sigma_nm: float = COLUMN_SIGMA_NM
+) -> int:
     """Return whether the columns of an image are bright (1) or dark (-1).
 
     Parameters
@@ -147,8 +149,6 @@ def polarity_of(
         Relative image, vacuum = 1; denoised, or its noise decides.
     pixel_size_nm, sigma_nm : float
         Pixel size and scale of the detector [nm].
-    mask : bool array (y, x), optional
-        True where columns are asked for, such as off the support.
 
     Notes
     -----
@@ -158,7 +158,7 @@ def polarity_of(
     strength = {}
     for sign in (1, -1):
         found = detect_columns(
-            image, pixel_size_nm, threshold=0.0, sigma_nm=sigma_nm, polarity=sign, mask=mask
+            image, pixel_size_nm, threshold=0.0, sigma_nm=sigma_nm, polarity=sign
         )
         strength[sign] = found["response"].head(_STRONGEST).mean() if len(found) else 0.0
     return 1 if strength[1] >= strength[-1] else -1

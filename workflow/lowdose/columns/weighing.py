@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from lowdose.columns.detection import COLUMN_SIGMA_NM, detect_columns
 from lowdose.columns.discs import disc_means, disc_pixels
-from lowdose.columns.fitting import fit_columns, polarity_of
+from lowdose.columns.fitting import fit_columns
 from lowdose.columns.likelihood import (
     cross_fitted_e_values,
     likelihood_ratio,
@@ -123,17 +123,16 @@ def see(counts: np.ndarray, image: np.ndarray, pixel_size_nm: float) -> Seen:
     level, area = vacuum_level(counts, image, pixel_size_nm)
     relative = np.asarray(image, dtype=np.float32) / np.float32(max(level, 1e-9))
     support = find_support(relative, pixel_size_nm)
-    free = None if support is None else support.free
-    polarity = polarity_of(relative, pixel_size_nm, mask=free)
-    found = detect_columns(
-        relative, pixel_size_nm, threshold=LEAST_RESPONSE, sigma_nm=COLUMN_SIGMA_NM,
-        polarity=polarity,
-    )  # fmt: skip
+    candidates = {sign: _candidates(relative, pixel_size_nm, sign, support) for sign in (1, -1)}
+    strongest = {
+        sign: one.loc[~one["of_support"], "response"].head(STRONGEST).mean()
+        for sign, one in candidates.items()
+    }
+    # Of a lattice of bright columns the gaps are dark blobs, but weaker ones.
+    polarity = -1 if strongest[-1] > np.nan_to_num(strongest[1]) else 1
+    found = candidates[polarity]
     points = found[["x_nm", "y_nm"]].to_numpy()
-    of_support = np.zeros(len(found), dtype=bool)
-    if support is not None:
-        rows, cols = np.rint(points.T[::-1] / pixel_size_nm).astype(int)
-        of_support = ~support.free[rows, cols]
+    of_support = found["of_support"].to_numpy()
     # Each lattice has its own strength: the support's columns are not the particle's.
     kept = np.zeros(len(found), dtype=bool)
     response = found["response"].to_numpy()
@@ -264,6 +263,21 @@ def unseen_test(
     total = np.sum(weights * unseen[rows, cols], axis=1)
     p_value = weighted_p_value(total, weights, vacuum, polarity=proposed.polarity)
     return table.assign(llr_unseen=tested["llr_total"], e_value=tested["e_value"], p_value=p_value)
+
+
+def _candidates(
+    relative: np.ndarray, pixel_size_nm: float, polarity: int, support: Support | None
+) -> pd.DataFrame:
+    """Return the blobs of one sign, and which of them lie on the support."""
+    found = detect_columns(
+        relative, pixel_size_nm, threshold=LEAST_RESPONSE, sigma_nm=COLUMN_SIGMA_NM,
+        polarity=polarity,
+    )  # fmt: skip
+    of_support = np.zeros(len(found), dtype=bool)
+    if support is not None:
+        places = found[["y_nm", "x_nm"]].to_numpy() / pixel_size_nm
+        of_support = ~support.free[tuple(np.rint(places).astype(int).T)]
+    return found.assign(of_support=of_support)
 
 
 def _unseen(counts: np.ndarray) -> Weighed:

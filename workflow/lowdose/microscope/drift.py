@@ -66,22 +66,10 @@ class Drift:
 def drift(counts: np.ndarray, pixel_size_nm: float) -> np.ndarray:
     """Return how far each frame is displaced; :func:`measure_drift` also says how sure that is.
 
-    Parameters
-    ----------
-    counts : float32 array (frame, y, x)
-        Electrons per pixel.
-    pixel_size_nm : float
-        Side of a pixel [nm].
-
     Returns
     -------
     float64 array (frame, 2)
         See :attr:`Drift.shifts`.
-
-    Raises
-    ------
-    UserError
-        If the pixel size is no length or the counts are not numbers.
     """
     return measure_drift(counts, pixel_size_nm).shifts
 
@@ -120,8 +108,8 @@ def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
     fills a side of the image, whose lattice fits as well wherever a sliver of it is shared, carry
     frames away by many periods; and it raises the noise where little is shared.
 
-    `phase_cross_correlation` of scikit-image finds the one highest peak of a correlation and
-    can weigh neither frequencies nor places, both of which it takes here.
+    `phase_cross_correlation` of scikit-image takes the highest peak of a correlation and can
+    weigh neither frequencies nor places, both of which it takes here.
 
     A drift of up to half a side is found; the memory is about a seventh of that of the counts at
     0.006 nm a pixel, and that of the spectra, 8 bytes a summed pixel and frame.
@@ -159,10 +147,6 @@ class _Spectra:
 
     Places are in summed pixels.
 
-    Parameters
-    ----------
-    counts, pixel_size_nm
-        See :func:`measure_drift`.
     """
 
     def __init__(self, counts: np.ndarray, pixel_size_nm: float) -> None:
@@ -200,10 +184,9 @@ class _Spectra:
         Parameters
         ----------
         power : array (ky, kx)
-            Power of the mean frame's noise and `added` times that of the specimen.
+            Of a frame's noise and `added` times the specimen: that of the sum of so many aligned
+            frames over their number, or, with 1, the mean of those of the single frames.
         added : int
-            Frames that were aligned and added, with the power divided by their number; 1 for
-            the mean of the powers of single frames.
 
         Notes
         -----
@@ -239,10 +222,9 @@ class _Spectra:
         Parameters
         ----------
         reference : array (ky, kx)
-            Sum of `number` aligned frames.
+            Sum of `number` aligned frames, `frame` not among them.
         number : int
         frame : array (ky, kx)
-            Of a frame that is not among them.
 
         Returns
         -------
@@ -271,19 +253,9 @@ class _Spectra:
         return places
 
     def improve(self, places: np.ndarray, total: np.ndarray) -> np.ndarray:
-        """Place each frame anew against all others, and return by how much it is the best place.
+        """Place each frame anew against all others and return :attr:`Drift.margin`.
 
-        Parameters
-        ----------
-        places : float64 array (frame, 2)
-            Changed.
-        total : array (ky, kx)
-            Sum of all frames at their places; changed.
-
-        Returns
-        -------
-        float64 array (frame,)
-            See :attr:`Drift.margin`.
+        The places (frame, 2) and the total (ky, kx) of all frames there are changed in place.
         """
         number = len(places)
         margin = np.empty(number)
