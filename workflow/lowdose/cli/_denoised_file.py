@@ -18,8 +18,9 @@ from lowdose import seeds
 from lowdose.cli import log
 from lowdose.columns.weighing import Weighed, weigh
 from lowdose.microscope import column_files
+from lowdose.microscope.aligned import align, running_sums
 from lowdose.microscope.denoising import Partial, denoise_frames
-from lowdose.microscope.drift import align, measure_drift, running_sums
+from lowdose.microscope.drift import measure_drift
 from lowdose.microscope.gain import whole_electrons
 from lowdose.microscope.inspection import Inspection, inspect, lines
 from lowdose.microscope.outputs import check_room, targets, write_images, write_record

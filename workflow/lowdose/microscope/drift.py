@@ -1,4 +1,4 @@
-"""Drift of a stack of frames: how far each is displaced, the frames aligned, running sums.
+"""Drift of a stack of frames: how far each of them is displaced.
 
 Frames of a tenth of an electron a pixel show next to nothing one by one, and a lattice looks the
 same one period further on.  Three things help against both.  The power spectra of all frames are
@@ -23,7 +23,6 @@ from lowdose.microscope.checks import LATTICE_NM
 from lowdose.runtime import UserError
 from lowdose.sampling import bin_counts
 
-LEAST_SHARED_PX = 64  # a side that must be left when the frames are aligned
 BINNED_NM = 0.03  # pixels are summed up to this size: columns keep ten of them, noise goes
 COARSEST_NM = 1.0  # slower changes may be of the illumination, which does not move
 CANVAS = 1.5  # sides of the canvas over those of a frame: so a drift of half a side does not wrap
@@ -320,90 +319,3 @@ def _usual_step(places: np.ndarray) -> np.ndarray:
     Of one or two steps it would be just that jump.
     """
     return np.median(np.diff(places, axis=0), axis=0) if len(places) > 3 else np.zeros(2)
-
-
-def align(counts: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """Move frames back by their shifts, rounded to whole pixels, and keep what all of them show.
-
-    Parts of a pixel would need interpolation, which mixes the counts of neighbours: they would be
-    Poisson counts no more, but smoother and correlated, which denoisers take for an image.  What
-    rounding leaves is half a pixel at most, a hundredth of a lattice spacing at 0.006 nm a pixel.
-
-    Parameters
-    ----------
-    counts : array (frame, y, x)
-        Electrons per pixel.
-    shifts : array (frame, 2)
-        How far each frame is displaced, down and right, as of :func:`drift` [pixels].
-
-    Returns
-    -------
-    aligned : array (frame, y', x')
-        Of the same type, a copy.
-    (first_row, first_col) : (int, int)
-        Where its first pixel lies in the first frame.
-
-    Raises
-    ------
-    UserError
-        If the frames share less than 64 pixels along a side, or the shifts are not theirs.
-    """
-    shifts = np.asarray(shifts, dtype=np.float64)
-    if shifts.shape != (len(counts), 2) or not np.isfinite(shifts).all():
-        raise UserError(
-            f"Shifts of shape {shifts.shape} do not align {len(counts)} frames; give a finite "
-            "shift along y and x for each frame, or leave out --align."
-        )
-    whole = np.rint(shifts - shifts[0]).astype(int)
-    first = -whole.min(axis=0)
-    sides = np.array(counts.shape[1:]) - np.ptp(whole, axis=0)
-    if sides.min() < LEAST_SHARED_PX:
-        height, width = np.maximum(sides, 0)
-        raise UserError(
-            f"The frames drift so far that they share only {height} x {width} pixels, less than "
-            f"{LEAST_SHARED_PX} a side; take fewer of them by --frames, or leave out --align."
-        )
-    aligned = np.empty((len(counts), *sides), counts.dtype)
-    for k, (row, col) in enumerate(first + whole):
-        aligned[k] = counts[k, row : row + sides[0], col : col + sides[1]]
-    return aligned, (int(first[0]), int(first[1]))
-
-
-def running_sums(counts: np.ndarray, number: int) -> np.ndarray:
-    """Sum so many frames from each frame on: sums of Poisson counts are Poisson counts.
-
-    Neighbouring sums share all frames but one and so most of their noise.
-
-    Parameters
-    ----------
-    counts : array (frame, y, x)
-        Electrons per pixel.
-    number : int
-        Frames of a sum.
-
-    Returns
-    -------
-    float32 array (frame - number + 1, y, x)
-        Frame k is the sum of the frames k to k + number - 1; exact for whole numbers of
-        electrons.
-
-    Raises
-    ------
-    UserError
-        If `number` is not a whole number from 1 to that of the frames.
-    """
-    if number != int(number) or not 1 <= number <= len(counts):
-        raise UserError(
-            f"--sum is {number}, but there are {len(counts)} frames; give a whole number from 1 "
-            f"to {len(counts)}."
-        )
-    number = int(number)
-    # In double precision, so that what was added is taken away again without a rest.
-    total = counts[:number].sum(axis=0, dtype=np.float64)
-    sums = np.empty((len(counts) - number + 1, *counts.shape[1:]), np.float32)
-    sums[0] = total
-    for k in range(1, len(sums)):
-        total += counts[k + number - 1]
-        total -= counts[k - 1]
-        sums[k] = total
-    return sums
