@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -202,9 +203,7 @@ def _columns_and_page(paths, images, found: Inspection, denoiser, wishes: Wishes
     """Weigh the columns of all frames, write what is wished of them, and say what was found."""
     from lowdose.cli._denoised_page import write_page
 
-    weighed = weigh_frames(
-        found.counts, images, denoiser, found.pixel_size_nm, wishes, (options["source_sha256"],)
-    )
+    weighed = weigh_frames(found.counts, images, denoiser, found.pixel_size_nm, wishes.threads)
     tables = [
         as_listed(one, number, found.pixel_size_nm, wishes.level)
         for number, one in enumerate(weighed)
@@ -234,7 +233,7 @@ def _columns_and_page(paths, images, found: Inspection, denoiser, wishes: Wishes
 
 
 def weigh_frames(
-    counts: np.ndarray, images: np.ndarray, denoiser, pixel_size_nm: float, wishes: Wishes, key
+    counts: np.ndarray, images: np.ndarray, denoiser, pixel_size_nm: float, threads: int
 ) -> list[Weighed]:
     """Weigh the columns of all frames, several at a time.
 
@@ -244,9 +243,8 @@ def weigh_frames(
         Frames and denoised frames [e/px].
     denoiser : Denoiser
     pixel_size_nm : float
-    wishes : Wishes
-    key : tuple of str
-        What the electrons' coin is seeded with, beside the frame's number.
+    threads : int
+        Frames at a time.
     """
     whole = whole_electrons(counts)
     busy = Lock()
@@ -257,13 +255,15 @@ def weigh_frames(
             return denoiser.denoise(frame[None], pixel_size_nm)[0]
 
     def one(number: int) -> Weighed:
-        rng = None if whole is None else seeds.rng(0, "thin", *map(str, key), str(number))
         own = counts[number] if whole is None else whole[number]
+        # The coin is the frame's: in whatever file and place it comes, the verdict is the same.
+        coin = hashlib.sha256(np.ascontiguousarray(own)).hexdigest()
+        rng = None if whole is None else seeds.rng(0, "thin", coin)
         return weigh(own, np.asarray(images[number]), denoise, pixel_size_nm, rng)
 
     result, told = [], time.monotonic()
     # Frames side by side, each on one thread, which also makes them the same whatever --threads.
-    with one_torch_thread(), ThreadPoolExecutor(max(wishes.threads, 1)) as pool:
+    with one_torch_thread(), ThreadPoolExecutor(max(threads, 1)) as pool:
         for number, weighed in enumerate(pool.map(one, range(len(counts)))):
             result.append(weighed)
             if time.monotonic() - told > TELL_EVERY_S:

@@ -128,8 +128,8 @@ def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
     if number == 1:
         return Drift(nowhere.shifts, np.full(1, np.inf))  # a frame is where it is
     spectra = _Spectra(counts, pixel_size_nm)
-    mean_power = np.mean([np.abs(one) ** 2 for one in spectra.frames], axis=0)
-    if not spectra.weigh(mean_power, 1):
+    power = sum(np.abs(one) ** 2 for one in spectra.frames)
+    if not spectra.weigh(power / number, 1):
         return nowhere
     places, margin = spectra.first_places(), np.zeros(number)
     for _ in range(PASSES):
@@ -146,6 +146,10 @@ class _Spectra:
 
     Places are in summed pixels.
 
+    Parameters
+    ----------
+    counts, pixel_size_nm
+        See :func:`measure_drift`.
     """
 
     def __init__(self, counts: np.ndarray, pixel_size_nm: float) -> None:
