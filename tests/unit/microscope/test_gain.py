@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowdose.microscope.gain import counts_of, gain_of, mixed_difference, photon_transfer
+from lowdose.columns.likelihood import thin
+from lowdose.microscope.gain import (
+    can_be_dealt,
+    counts_of,
+    gain_of,
+    mixed_difference,
+    photon_transfer,
+)
 from lowdose.microscope.recording import Recording
 from lowdose.runtime import UserError
 
@@ -82,3 +89,20 @@ def test_what_has_no_gain_is_refused():
             gain_of(flat, gain=bad)
     with pytest.raises(UserError, match="--offset is nan"):
         gain_of(flat, gain=1, offset=np.nan)
+
+
+def test_what_can_be_dealt_to_two_halves():
+    rng = np.random.default_rng(0)
+    few = rng.poisson(0.45, (2, 50, 50)).astype(np.float32)
+    assert can_be_dealt(few)
+    assert not can_be_dealt(few * 0.97)
+    # An analogue camera: each electron gives more or less, scaled until the variance is the mean.
+    units = rng.poisson(5.0, (1, 400, 400)) * rng.normal(1, 0.3, (1, 400, 400)) + 20
+    units = (units - 20) * (units - 20).mean() / units.var()
+    analogue = np.maximum(units, 0).astype(np.float32)
+    assert can_be_dealt(analogue)
+    one, other = thin(np.rint(analogue[0]), 0.5, rng)
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.015
+    # Without that scale they would know of each other.
+    one, other = thin(np.rint(3 * analogue[0]), 0.5, rng)
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.3

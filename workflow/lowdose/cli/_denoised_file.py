@@ -22,7 +22,7 @@ from lowdose.microscope import column_files
 from lowdose.microscope.aligned import align, running_sums
 from lowdose.microscope.denoising import Partial, denoise_frames
 from lowdose.microscope.drift import measure_drift
-from lowdose.microscope.gain import whole_electrons
+from lowdose.microscope.gain import can_be_dealt
 from lowdose.microscope.inspection import Inspection, inspect, lines
 from lowdose.microscope.outputs import check_room, targets, write_images, write_record
 from lowdose.provenance import digest, file_digest
@@ -246,7 +246,7 @@ def weigh_frames(
     threads : int
         Frames at a time.
     """
-    whole = whole_electrons(counts)
+    dealt = can_be_dealt(counts)
     busy = Lock()
 
     def denoise(frame: np.ndarray) -> np.ndarray:
@@ -255,10 +255,10 @@ def weigh_frames(
             return denoiser.denoise(frame[None], pixel_size_nm)[0]
 
     def one(number: int) -> Weighed:
-        own = counts[number] if whole is None else whole[number]
+        own = np.rint(counts[number]) if dealt else counts[number]
         # The coin is the frame's: in whatever file and place it comes, the verdict is the same.
         coin = hashlib.sha256(np.ascontiguousarray(own)).hexdigest()
-        rng = None if whole is None else seeds.rng(0, "thin", coin)
+        rng = seeds.rng(0, "thin", coin) if dealt else None
         return weigh(own, np.asarray(images[number]), denoise, pixel_size_nm, rng)
 
     result, told = [], time.monotonic()

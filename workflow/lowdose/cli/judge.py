@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from lowdose.denoisers import registry
     from lowdose.evaluation.arms import denoiser
     from lowdose.evaluation.judged import judge, write_judged
-    from lowdose.microscope.gain import whole_electrons
+    from lowdose.microscope.gain import can_be_dealt
     from lowdose.microscope.inspection import inspect
     from lowdose.runtime import UserError, fix_torch
     from lowdose.stages import spec_from
@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
         reason = next(one.what for one in found.findings if one.kind == "refusal")
         raise UserError(f"{path} cannot be denoised: {reason}")
     found, _ = prepared(found, recording["align"], recording["sum"])
-    counts = whole_electrons(np.maximum(found.counts, 0))
-    if counts is None:
+    counts = np.maximum(found.counts, 0)
+    if not can_be_dealt(counts):
         raise UserError(
             f"{path} holds no whole electrons and less than 2 of them a pixel, so that they cannot "
             "be dealt to test denoisers; give its gain, or sum frames."
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     chosen = np.unique(np.linspace(0, len(counts) - 1, min(len(counts), spec["frames"])).round())
     chosen = chosen.astype(int)
     result = judge(
-        counts[chosen], chosen, found.pixel_size_nm,
+        np.rint(counts[chosen]), chosen, found.pixel_size_nm,
         {name: denoiser(name, arguments.networks, arguments.baselines)
          for name in spec["denoisers"]},
         spec, log,

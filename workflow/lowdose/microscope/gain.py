@@ -157,8 +157,8 @@ def counts_of(recording: Recording, gain: Gain) -> np.ndarray:
     return counts
 
 
-def whole_electrons(counts: np.ndarray) -> np.ndarray | None:
-    """Return counts as whole electrons, so that each of them can be dealt to one of two halves.
+def can_be_dealt(counts: np.ndarray) -> bool:
+    """Whether counts, rounded, are electrons that can be dealt to two independent halves.
 
     Parameters
     ----------
@@ -167,16 +167,14 @@ def whole_electrons(counts: np.ndarray) -> np.ndarray | None:
 
     Returns
     -------
-    array like `counts`, or None
-        `counts` where they are whole; rounded where they have 2 e/px or more, at which rounding
-        adds 1/12 to a variance of 2; None where they have less.  The halves of counts whose
-        variance is their mean are uncorrelated, whatever else their distribution is.
+    bool
+        True where they are whole numbers, and where they have 2 e/px or more, at which rounding
+        adds 1/12 to a variance of 2.  The halves of counts whose variance is their mean are
+        uncorrelated, whatever else their distribution is.
     """
-    if all((frame == np.rint(frame)).all() for frame in counts):
-        return counts
-    if counts.mean(dtype=np.float64) < LEAST_FOR_ROUNDING:
-        return None
-    return np.rint(counts)
+    if counts.mean(dtype=np.float64) >= LEAST_FOR_ROUNDING:
+        return True
+    return all((frame == np.rint(frame)).all() for frame in counts)
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:
