@@ -102,14 +102,19 @@ def test_text_is_escaped_and_a_missing_column_named(table):
 @pytest.mark.parametrize("overlay", [None, "study.yaml", "paper.yaml"])
 def test_captions_quote_the_configuration(path, overlay):
     folder = Path(config.default_files()[0]).parent
-    values = Study(config.load([folder / overlay] if overlay else [])).values
+    recorded = {"experiment": {"files": {"movie": {"file": "data/movie.dm4"}}}}
+    values = Study(config.load([folder / overlay] if overlay else [], recorded)).values
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     text = environment.from_string(path.read_text(encoding="utf-8")).render(
-        snakemake=types.SimpleNamespace(config=values)
+        snakemake=types.SimpleNamespace(
+            config=values, wildcards=types.SimpleNamespace(recording="movie")
+        )
     )
     body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
     assert "{{" not in body
-    if path.stem not in ("library", "defocus"):
+    if path.stem == "recording":
+        assert "data/movie.dm4" in text and "at 5 % false discoveries" in " ".join(text.split())
+    elif path.stem not in ("library", "defocus"):
         assert f"{values['frames']['reference_dose_e_per_px']:g}" in body
     if path.stem == "likelihood":
         assert f"{100 * values['evaluation']['false_discovery_rate']:g} %" in text
