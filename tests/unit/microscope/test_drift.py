@@ -117,12 +117,13 @@ def test_a_tenth_of_an_electron_a_pixel_is_enough(particle, name):
     assert found.reliable
 
 
-def test_at_high_dose_whole_pixels_are_found_exactly(particle):
+def test_at_high_dose_whole_pixels_are_found(particle):
     true = DRIFTS["steps"] - DRIFTS["steps"][0]
     shifts = drift(recorded(particle, true, dose=20), PIXEL_NM)
-    off = np.abs(np.rint(shifts) - true)
-    assert off.max() <= 1 and (off == 0).mean() >= 0.95
-    assert np.sqrt(np.mean((shifts - true) ** 2)) < 0.25
+    # What a lattice does at the frame's edges leaves a tenth of a pixel or two at any dose.
+    error = errors(shifts, true)
+    assert np.sqrt(np.mean(error**2)) < 0.2
+    assert not np.rint(error).any()
 
 
 def test_frames_one_by_one_would_be_taken_for_others(particle):
@@ -180,7 +181,7 @@ def test_nor_does_noise_that_has_a_direction():
     rng = RNG(3)
     counts = rng.poisson(DOSE, (NUMBER, 256, 256)) + rng.normal(0, 0.1, (NUMBER, 256, 1))
     found = measure_drift(counts.astype(np.float32), PIXEL_NM)
-    assert not found.reliable
+    assert not found.shifts.any() and not found.reliable
 
 
 def test_one_frame_is_where_it_is(particle):
@@ -189,13 +190,15 @@ def test_one_frame_is_where_it_is(particle):
     assert drift(np.zeros((1, 64, 64), np.float32), PIXEL_NM).tolist() == [[0, 0]]
 
 
-def test_a_lattice_that_fills_the_frame_is_followed_while_it_drifts_slowly():
-    # Of a jump by half a period nobody can say where it went; there is nothing else to see.
+def test_a_lattice_that_fills_the_frame_is_followed_but_not_over_half_a_period():
     y, x = PIXEL_NM * np.mgrid[: SIDE + 2 * MARGIN, : SIDE + 2 * MARGIN]
     period = 50 * PIXEL_NM
     lattice = 1 + 0.2 * columns(y, x, (0, period), (period, 0), 0.06)
     slow = measure_drift(recorded(lattice, DRIFTS["slow"]), PIXEL_NM)
     assert np.abs(errors(slow.shifts, DRIFTS["slow"])).max() < 1.5
+    assert slow.reliable
+    # Nobody can say to which side it jumped: there is nothing else to see.
+    assert not measure_drift(recorded(lattice, jump(0, 25)), PIXEL_NM).reliable
 
 
 def test_reliable_means_every_frame():

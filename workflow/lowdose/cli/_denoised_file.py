@@ -21,7 +21,7 @@ from lowdose.columns.weighing import Weighed, weigh
 from lowdose.microscope import column_files
 from lowdose.microscope.aligned import align, running_sums
 from lowdose.microscope.denoising import Partial, denoise_frames
-from lowdose.microscope.drift import measure_drift
+from lowdose.microscope.drift import SURE_NATS, measure_drift
 from lowdose.microscope.gain import can_be_dealt
 from lowdose.microscope.inspection import Inspection, inspect, lines
 from lowdose.microscope.outputs import check_room, targets, write_images, write_record
@@ -148,9 +148,10 @@ def prepared(found: Inspection, aligned: bool, summed: int) -> tuple[Inspection,
     if aligned:
         moved = measure_drift(counts, found.pixel_size_nm)
         if not moved.reliable:
+            doubtful = int(np.sum(moved.margin < SURE_NATS))
             raise UserError(
-                "--align: the frames show too little to tell how they drift; leave it out, or sum "
-                "pixels by --bin first."
+                f"--align: {doubtful} of {len(counts)} frames show too little to tell how they "
+                "drift; leave it out, sum pixels by --bin, or choose --frames."
             )
         shifts = moved.shifts
         counts, first = align(counts, shifts)

@@ -23,7 +23,7 @@ from lowdose.microscope.checks import LATTICE_NM
 from lowdose.runtime import UserError
 from lowdose.sampling import bin_counts
 
-BINNED_NM = 0.03  # pixels are summed up to this size: columns keep ten of them, noise goes
+BINNED_NM = 0.03  # pixels are summed up to this size, of which a lattice spacing is still eight
 COARSEST_NM = 1.0  # slower changes may be of the illumination, which does not move
 CANVAS = 1.5  # sides of the canvas over those of a frame: so a drift of half a side does not wrap
 TAPER = 0.06  # of a side, over which a frame fades out towards each of its edges
@@ -33,10 +33,12 @@ CHANCE = 1e-3  # that noise shows a specimen anywhere in the spectrum
 SKIRT = 3.0  # standard deviations of what belongs to a peak of the spectrum beside it
 FEWEST = 50  # frequencies in the band, or the frames are too small or the pixels too coarse
 STEP_NM, STEP_POWER = 0.02, 2.0  # of the prior for what a step differs from the steps around it
-STEPS_AROUND = 5
+STEPS_AROUND = 4  # before a frame and after it
 PASSES = 2  # over all frames, after the first
 APART_NM = 0.1  # of places that are not one and the same: less than half a lattice spacing
-SURE_NATS = 4.0  # odds of 50 to 1
+UNKNOWN = 0.01  # of a score, that a lattice cut off by the edges of the frame may feign
+SURE_NATS = 4.0  # odds of 50 to 1, of each frame
+SURE_NATS_OF_STACK = 8.0  # of the middle one, or nothing is moved
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Drift:
         first row is 0.
     margin : float64 array (frame,)
         Logarithm of the odds of the place of a frame against the best one that is 0.1 nm or more
-        away, in nats.  0 where there is nothing to go by.
+        away [nats], or of that of all frames from it on, where that is less.  0 where there is
+        nothing to go by; infinite for a single frame.
     """
 
     shifts: np.ndarray
@@ -58,7 +61,7 @@ class Drift:
 
     @property
     def reliable(self) -> bool:
-        """Whether no frame could as well lie elsewhere, such as a lattice period further on."""
+        """Whether no frames could as well lie elsewhere, such as a lattice period further on."""
         return bool((self.margin >= SURE_NATS).all())
 
 
@@ -98,10 +101,12 @@ def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
     -----
     Each frame in turn is first placed against the sum of those before it; then, in two passes,
     each against the sum of all others, with the weights of :meth:`_Spectra.score` from the
-    aligned sum, which shows more than the frames did.  What counts is the posterior: the
-    likelihood of a place times a prior, ``(1 + d² / (0.02 nm)²) ** -2``, of the steps from the
-    frame before and to the frame after, d being what a step differs from the median of the steps
-    around it.  Its tails are heavy, so that a jump is found where the frames show one.
+    aligned sum, which shows more than the frames did, and all frames from one on against the sum
+    of those before, since frames that went wrong together hold one another.  What counts is the
+    posterior: the likelihood of a place times a prior, ``(1 + d² / (0.02 nm)²) ** -2``, of the
+    steps from the frame before and to the frame after, d being what a step differs from the
+    median of the steps around it.  Its tails are heavy, so that a jump is found where the frames
+    show one.
 
     Correlation is not divided by the area that two frames share.  That would let a support that
     fills a side of the image, whose lattice fits as well wherever a sliver of it is shared, carry
@@ -110,8 +115,8 @@ def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
     `phase_cross_correlation` of scikit-image takes the highest peak of a correlation and can
     weigh neither frequencies nor places, both of which it takes here.
 
-    A drift of up to half a side is found; the memory is about a seventh of that of the counts at
-    0.006 nm a pixel, and that of the spectra, 8 bytes a summed pixel and frame.
+    A drift of up to half a side is found.  The memory is that of the spectra, 9 bytes a summed
+    pixel and frame: at 0.006 nm a pixel a seventh of the counts.
     """
     if pixel_size_nm is None or not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
         raise UserError(
@@ -135,8 +140,8 @@ def measure_drift(counts: np.ndarray, pixel_size_nm: float) -> Drift:
     for _ in range(PASSES):
         total = spectra.total(places)
         spectra.weigh(np.abs(total) ** 2 / number, number)
-        margin = spectra.improve(places, total)
-    if np.median(margin) < SURE_NATS:
+        margin = np.minimum(spectra.improve(places, total), spectra.mend(places))
+    if np.median(margin) < SURE_NATS_OF_STACK:
         return nowhere
     return Drift((places - places[0]) * spectra.binning, margin)
 
@@ -196,7 +201,9 @@ class _Spectra:
         Noise is the median over frequencies of the same radius, whatever the camera's transfer
         makes of it.  What exceeds it is judged by the cube root, which is nearly normal for
         powers (Wilson & Hilferty 1931), and kept where it belongs to a peak that noise would
-        have in one stack of a thousand.
+        have in one stack of a thousand.  Once frames are aligned, the specimen is only what they
+        have in common, ``(power of the sum / K - mean power) / (K - 1)`` of K frames, and the rest
+        is noise as well, such as that of lines that flicker.
         """
         if len(self._ring) < FEWEST:
             return False
@@ -213,21 +220,27 @@ class _Spectra:
         peaks = apply_hysteresis_threshold(deviations, SKIRT, peak)[self._band]
         if not peaks.any():
             return False
+        if added == 1:
+            self._mean = inside
+            specimen = np.maximum(inside - noise, 0)
+        else:
+            specimen = np.maximum(inside - self._mean, 0) / (added - 1)
+            noise = np.maximum(self._mean - specimen, noise)
         self._noise, self._specimen = np.ones((2, *power.shape), np.float32)
         self._noise[self._band] = noise
         self._specimen[:] = 0
-        self._specimen[self._band] = np.where(peaks, np.maximum(inside - noise, 0) / added, 0)
+        self._specimen[self._band] = np.where(peaks, specimen, 0)
         return True
 
-    def score(self, reference: np.ndarray, number: int, frame: np.ndarray) -> np.ndarray:
+    def score(self, reference: np.ndarray, frame: np.ndarray, number: int) -> np.ndarray:
         """Return the logarithm of the likelihood of every place of a frame, up to a constant.
 
         Parameters
         ----------
-        reference : array (ky, kx)
-            Sum of `number` aligned frames, `frame` not among them.
+        reference, frame : array (ky, kx)
+            Each a frame or the sum of aligned ones, of which none is in both.
         number : int
-        frame : array (ky, kx)
+            Frames of both together.
 
         Returns
         -------
@@ -237,11 +250,11 @@ class _Spectra:
         Notes
         -----
         Specimen and noise of a frequency are taken as complex normal with the powers s and v.
-        The reference R of K frames predicts ``s R / (v + K s)`` for a frame F, with the variance
-        ``v (v + (K + 1) s) / (v + K s)``, so that the exponent's part that depends on the place
-        is the sum over all frequencies of ``Re(R* F) s / (v (v + (K + 1) s))``: a correlation.
+        Of a sum R of K frames and a sum F of L others, the exponent's part that depends on their
+        displacement is the sum over all frequencies of ``Re(R* F) s / (v (v + (K + L) s))``: a
+        correlation.
         """
-        weight = self._specimen / (self._noise * (self._noise + (number + 1) * self._specimen))
+        weight = self._specimen / (self._noise * (self._noise + number * self._specimen))
         return fft.irfft2(np.conj(reference) * frame * weight, self.shape) * self._independent
 
     def first_places(self) -> np.ndarray:
@@ -249,45 +262,60 @@ class _Spectra:
         places = np.zeros((len(self.frames), 2))
         total = self.frames[0].copy()
         for k in range(1, len(places)):
-            expected = places[k - 1] + _usual_step(places[max(k - 1 - STEPS_AROUND, 0) : k])
-            score = self.score(total, k, self.frames[k]) + self._prior(expected)
-            places[k] = self._peak(score)
-            total += self._moved_back(k, places[k])
+            expected = places[k - 1] + _usual_step(places[:k], k)
+            score = self.score(total, self.frames[k], k + 1) + self._prior(expected)
+            places[k], _ = self._peak(score)
+            total += self._moved_back(self.frames[k], places[k])
         return places
 
     def improve(self, places: np.ndarray, total: np.ndarray) -> np.ndarray:
-        """Place each frame anew against all others and return :attr:`Drift.margin`.
+        """Place each frame anew against all others; return by how much that is the best place.
 
         The places (frame, 2) and the total (ky, kx) of all frames there are changed in place.
         """
         number = len(places)
         margin = np.empty(number)
         for k in range(number):
-            total -= self._moved_back(k, places[k])
-            score = self.score(total, number - 1, self.frames[k])
-            reach = STEPS_AROUND // 2 + 1
-            step = _usual_step(places[max(k - reach, 0) : k + reach + 1])
+            total -= self._moved_back(self.frames[k], places[k])
+            score = self.score(total, self.frames[k], number)
+            step = _usual_step(places, k)
             if k > 0:
                 score += self._prior(places[k - 1] + step)
             if k < number - 1:
                 score += self._prior(places[k + 1] - step)
-            places[k] = self._peak(score)
-            far = self._distance2(places[k]) > self._apart**2
-            margin[k] = score.max() - score[far].max()
-            total += self._moved_back(k, places[k])
+            places[k], margin[k] = self._peak(score)
+            total += self._moved_back(self.frames[k], places[k])
+        return margin
+
+    def mend(self, places: np.ndarray) -> np.ndarray:
+        """Move all frames from one on together where that is better; return by how much."""
+        number = len(places)
+        margin = np.full(number, np.inf)
+        before = self._moved_back(self.frames[0], places[0])
+        after = self.total(places) - before
+        for k in range(1, number):
+            expected = places[k - 1] + _usual_step(places, k) - places[k]
+            score = self.score(before, after, number) + self._prior(expected)
+            further, margin[k] = self._peak(score)
+            if np.hypot(*further) > self._apart and margin[k] > 0:
+                places[k:] += further
+                after = self._moved_back(after, further)
+            here = self._moved_back(self.frames[k], places[k])
+            before += here
+            after -= here
         return margin
 
     def total(self, places: np.ndarray) -> np.ndarray:
         """Return the sum of all frames, moved back from their places."""
         total = np.zeros_like(self.frames[0])
-        for k, place in enumerate(places):
-            total += self._moved_back(k, place)
+        for frame, place in zip(self.frames, places, strict=True):
+            total += self._moved_back(frame, place)
         return total
 
-    def _moved_back(self, k: int, place: np.ndarray) -> np.ndarray:
+    def _moved_back(self, spectrum: np.ndarray, place: np.ndarray) -> np.ndarray:
         turn = 2j * np.pi * place
         down, right = np.exp(turn[0] * self._ky), np.exp(turn[1] * self._kx)
-        return self.frames[k] * down.astype(np.complex64) * right.astype(np.complex64)
+        return spectrum * down.astype(np.complex64) * right.astype(np.complex64)
 
     def _distance2(self, place: np.ndarray) -> np.ndarray:
         """Squared distances from a place to all others, the shorter way around the canvas."""
@@ -301,25 +329,36 @@ class _Spectra:
         """Logarithm of the prior of places, given where a frame is expected."""
         return -STEP_POWER * np.log1p(self._distance2(expected) / self._step**2)
 
-    def _peak(self, score: np.ndarray) -> np.ndarray:
-        """Return where a score is highest, between pixels by parabolas through the next ones."""
-        top = np.unravel_index(np.argmax(score), score.shape)
-        place = np.empty(2)
-        for axis in (0, 1):
-            before, here, after = np.take(
-                score[:, top[1]] if axis == 0 else score[top[0]],
-                [top[axis] - 1, top[axis], top[axis] + 1],
-                mode="wrap",
-            )
-            bend = before - 2 * here + after
-            between = 0.5 * (before - after) / bend if bend < 0 else 0.0
-            place[axis] = (self._y, self._x)[axis][top[axis]] + between
-        return place
+    def _peak(self, score: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return where a score is highest, and by how much more than anywhere apart from there.
+
+        Places and heights are those of parabolas through neighbouring pixels: a peak between
+        pixels, compared as it is sampled, would be taken for lower than its copies elsewhere.
+        """
+        tops = np.nonzero(score == ndimage.maximum_filter(score, 3, mode="wrap"))
+        here = score[tops]
+        heights, places = here.copy(), []
+        for axis, along in enumerate((self._y, self._x)):
+            sides = []
+            for step in (-1, 1):
+                beside = list(tops)
+                beside[axis] = (tops[axis] + step) % len(along)
+                sides.append(score[tuple(beside)])
+            slope = (sides[1] - sides[0]) / 2
+            bend = np.minimum(sides[0] + sides[1] - 2 * here, -1e-12)
+            heights -= slope**2 / (2 * bend)
+            places.append(along[tops[axis]] - slope / bend)
+        best = np.argmax(heights)
+        place = np.array([along[best] for along in places])
+        apart = self._distance2(place)[tops] > self._apart**2
+        second = heights[apart].max(initial=-np.inf)
+        return place, heights[best] - second - UNKNOWN * abs(heights[best])
 
 
-def _usual_step(places: np.ndarray) -> np.ndarray:
-    """Return the median of the steps between places (frame, 2): one jump is not usual.
+def _usual_step(places: np.ndarray, k: int) -> np.ndarray:
+    """Return the median of the steps around frame k: one jump is not usual.
 
     Of one or two steps it would be just that jump.
     """
-    return np.median(np.diff(places, axis=0), axis=0) if len(places) > 3 else np.zeros(2)
+    steps = np.diff(places[max(k - STEPS_AROUND, 0) : k + STEPS_AROUND + 1], axis=0)
+    return np.median(steps, axis=0) if len(steps) > 2 else np.zeros(2)
