@@ -218,8 +218,17 @@ def test_what_may_be_believed():
     said.append("{:.1f} for `white` [{:.1f}, {:.1f}]".format(*doses.loc["white"]))
     said += [f"{places.loc['white', key]:.1f} pm" for key in ("scatter_pm", "bound_pm")]
     verdicts = pd.read_csv(folder / "verdicts.csv").fillna({"level": 0.05})
-    verdicts = verdicts[verdicts["level"] == 0.05].set_index(["denoiser", "test"])
     rate = "false_discovery_rate"
+    null = verdicts[verdicts["test"] == "parametric null, BH"].set_index(["denoiser", "level"])
+    two = ("wide.white.seed0", "white")
+    ends = [100 * null.loc[(name, 0.05)] for name in two]
+    said.append(" and ".join(
+        f"{one[rate]:.1f} % [{one[f'{rate}_low']:.1f}, {one[f'{rate}_high']:.1f}]" for one in ends
+    ))  # fmt: skip
+    said.append("still {:.1f} % and {:.1f} %".format(
+        *(100 * null.loc[(name, 0.01), rate] for name in two)))  # fmt: skip
+    said.append(f"of the parametric null {null['n_frames'].iloc[0]:.0f}")
+    verdicts = verdicts[verdicts["level"] == 0.05].set_index(["denoiser", "test"])
     for name in ("wide.white.seed0", "white"):
         row = 100 * verdicts.loc[(name, "all detected")]
         said.append(f"{row[rate]:.1f} % [{row[f'{rate}_low']:.1f}, {row[f'{rate}_high']:.1f}]")
