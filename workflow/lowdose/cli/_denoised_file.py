@@ -20,7 +20,7 @@ from lowdose.cli import log
 from lowdose.columns.weighing import Weighed, weigh
 from lowdose.microscope import column_files
 from lowdose.microscope.aligned import align, running_sums
-from lowdose.microscope.denoising import Partial, denoise_frames
+from lowdose.microscope.denoising import Partial, denoise_frames, forget
 from lowdose.microscope.drift import SURE_NATS, measure_drift
 from lowdose.microscope.gain import can_be_dealt
 from lowdose.microscope.inspection import Inspection, inspect, lines
@@ -100,6 +100,9 @@ def denoise_file(path: Path, denoiser, of_files: Mapping, wishes: Wishes) -> dic
     paths = targets(path, wishes.formats, wishes.folder, wishes.name)
     found, moved = prepared(found, wishes.aligned, wishes.summed)
     check_memory(found.counts)
+    # What was stored is in electrons now, and long stacks need the room.
+    first = found.recording.frames[:1].copy()
+    found = replace(found, recording=replace(found.recording, frames=first))
     if found.counts[0].size > MOST_PX and (left := set(OF_COLUMNS) & set(paths)):
         paths = {kind: one for kind, one in paths.items() if kind not in left}
         print(f"  note: frames of more than {MOST_PX / 1e6:.0f} million pixels are too large for "
@@ -121,7 +124,9 @@ def denoise_file(path: Path, denoiser, of_files: Mapping, wishes: Wishes) -> dic
     denoise_frames(
         counts, found.pixel_size_nm, denoiser, partial, log, temporal=denoiser.info.temporal
     )
+    forget(partial.frames)
     write_images(paths, partial.frames, found, history)
+    forget(partial.frames)
     if set(OF_COLUMNS) & set(paths):
         history |= _columns_and_page(paths, partial.frames, found, denoiser, wishes, options)
         print(f"  {history['verdict']}", flush=True)
@@ -248,10 +253,10 @@ def weigh_frames(
         Frames at a time.
     """
     dealt = can_be_dealt(counts)
+    # Some methods have a worker process or a plan, which two threads must not share.
     busy = Lock()
 
     def denoise(frame: np.ndarray) -> np.ndarray:
-        # Some methods keep a worker process or a plan, which two threads must not share.
         with busy:
             return denoiser.denoise(frame[None], pixel_size_nm)[0]
 
@@ -260,13 +265,15 @@ def weigh_frames(
         # The coin is the frame's: in whatever file and place it comes, the verdict is the same.
         coin = hashlib.sha256(np.ascontiguousarray(own)).hexdigest()
         rng = seeds.rng(0, "thin", coin) if dealt else None
-        return weigh(own, np.asarray(images[number]), denoise, pixel_size_nm, rng)
+        # A copy: pages of the file that are looked at stay in memory.
+        return weigh(own, np.array(images[number]), denoise, pixel_size_nm, rng)
 
     result, told = [], time.monotonic()
     # Frames side by side, each on one thread, which also makes them the same whatever --threads.
     with one_torch_thread(), ThreadPoolExecutor(max(threads, 1)) as pool:
         for number, weighed in enumerate(pool.map(one, range(len(counts)))):
             result.append(weighed)
+            forget(images)
             if time.monotonic() - told > TELL_EVERY_S:
                 told = time.monotonic()
                 log(f"columns of frame {number + 1} of {len(counts)}")

@@ -172,8 +172,9 @@ def weigh(
     -------
     Weighed
         Its ``columns``, ordered from top to bottom, have ``x_nm, y_nm, where, is_surface,
-        at_border, n_missing`` (:class:`Seen`); the fit of the image, ``x_fit_nm, y_fit_nm, x_se_nm,
-        y_se_nm, width_nm, amplitude_e, amplitude_se_e``, whose errors are what the counts allow;
+        at_border, n_missing`` (:class:`Seen`); of the particle's columns the fit of the image,
+        ``x_fit_nm, y_fit_nm, x_se_nm, y_se_nm, width_nm, amplitude_e, amplitude_se_e``, whose
+        errors are what the counts allow;
         ``llr``, the log-likelihood ratio against vacuum on the counts from which the image was made
         (optimistic); and of the test on counts that the proposal has not seen ``llr_unseen``,
         ``p_value`` and ``e_value`` (1 and 0 for a column that one half of the electrons does not
@@ -195,7 +196,9 @@ def weigh(
     whole = see(counts, image, pixel_size_nm)
     columns = whole.columns.sort_values(["y_nm", "x_nm"], kind="stable", ignore_index=True)
     places = columns[["x_nm", "y_nm"]].to_numpy()
-    fits = fit_columns(np.maximum(image, 0), places, pixel_size_nm)
+    # The support's are many, and nobody asks where they are to a picometre.
+    own = np.flatnonzero(columns["where"] == "particle")
+    fits = fit_columns(np.maximum(image, 0), places[own], pixel_size_nm).set_index(own)
     names = {"x_nm": "x_fit_nm", "y_nm": "y_fit_nm", "amplitude": "amplitude_e",
              "amplitude_se": "amplitude_se_e"}  # fmt: skip
     fits = fits.rename(columns=names)[[*FITTED]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import mmap
 import shutil
 import time
 from collections.abc import Callable
@@ -80,6 +82,19 @@ class Partial:
         """Remove the folder."""
         del self.frames
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def forget(frames: np.ndarray) -> None:
+    """Give back the memory of frames that lie in a file; they are read again when needed.
+
+    Parameters
+    ----------
+    frames : array
+        A memory map; of any other array nothing is done.
+    """
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not every system can
+        frames.flush()
+        frames._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def denoise_frames(
