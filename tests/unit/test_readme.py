@@ -259,3 +259,27 @@ def test_what_may_be_believed():
     assert rows.loc[fields, "auc"].max() - rows.loc[fields, "auc"].min() < 0.01
     assert contrast.loc[("auc", "narrow.white"), "p_holm"] > 0.05 > narrow["p_holm"]
     assert rows.loc["ideal", "right_rate"] > rows.drop(index="ideal")["right_rate"].max()
+
+
+def test_the_numbers_about_a_users_own_frames():
+    text = " ".join(README.split("## Your own frames")[1].split("## ")[0].split())
+    file = ROOT / "results" / "reference" / "benchmarks" / "recording.json"
+    rows = {row["name"]: row for row in json.loads(file.read_text())["rows"]}
+    one, many = "one frame, 1024 x 1024 pixels", "a stack of 100, 1024 x 1024 pixels"
+    false = rows["false among the supported surface columns"]
+    power = rows["supported of the true surface columns"]
+
+    def interval(row, digits):
+        value, *ends = (f"{100 * v:.{digits}f}" for v in (row["value"], *row["interval"]))
+        return f"{value} % [{ends[0]}, {ends[1]}]"
+
+    for said in (
+        f"takes {rows[f'{one}: file to page']['value']:.1f} s on two cores",
+        f"is {rows['of which denoising']['value']:.2f} s",
+        f"takes {rows[f'{many}: file to page']['value']:.0f} s and "
+        f"{rows[f'{many}: memory']['value']:.1f} GiB",
+        interval(false, 1),
+        interval(power, 0),
+    ):
+        assert said in text, said
+    assert all(row["met"] is not False for row in rows.values())
