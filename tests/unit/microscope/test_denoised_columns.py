@@ -207,7 +207,7 @@ def test_the_verdict_in_words():
     )
     two = verdict_of_all([table(True, False), table(True, True), table()], ["", "", ""])
     assert two.startswith("3 of 4 surface columns (75 %) in 2 frames are supported")
-    assert two.endswith("1 frames show no surface or could not be tested.")
+    assert two.endswith("1 frame shows no surface or could not be tested.")
     assert verdict_of_all([table(True)] * 2, ["it rains"] * 2) == (
         "No frame could be tested, since it rains."
     )

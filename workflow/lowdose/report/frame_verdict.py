@@ -85,4 +85,7 @@ def verdict_of_all(
         f"{min(kept)} to {max(kept)}."
     )
     left = len(tables) - tested
-    return sentence + (f" {left} frames show no surface or could not be tested." if left else "")
+    if not left:
+        return sentence
+    which = "1 frame shows" if left == 1 else f"{left} frames show"
+    return f"{sentence} {which} no surface or could not be tested."
