@@ -94,9 +94,7 @@ def denoise_file(path: Path, denoiser, of_files: Mapping, wishes: Wishes) -> dic
     begun = time.monotonic()
     found = inspect(path, denoiser.info, **of_files)
     print("\n".join(lines(found)), flush=True)
-    if found.refused:
-        reason = next(one.what for one in found.findings if one.kind == "refusal")
-        raise UserError(f"{path} cannot be denoised: {reason}")
+    found.require()
     paths = targets(path, wishes.formats, wishes.folder, wishes.name)
     found, moved = prepared(found, wishes.aligned, wishes.summed)
     check_memory(found.counts)
@@ -299,6 +297,7 @@ def as_listed(weighed: Weighed, number: int, pixel_size_nm: float, level: float)
         :func:`lowdose.columns.weighing.weigh`, ``site`` and ``supported``.
     """
     table = weighed.columns
+    # A step lacks one neighbour; a column with six that is surface is as good as that.
     sites = np.array(sites_of(np.maximum(table["n_missing"], 1)), dtype=object)
     surface = table["is_surface"].to_numpy()
     front = pd.DataFrame({
@@ -307,7 +306,6 @@ def as_listed(weighed: Weighed, number: int, pixel_size_nm: float, level: float)
         "x_px": table["x_nm"] / pixel_size_nm, "y_px": table["y_nm"] / pixel_size_nm,
     })  # fmt: skip
     rest = table.drop(columns=["x_nm", "y_nm", "n_missing"])
-    # A step lacks one neighbour; a column with six that is surface is as good as that.
     site = np.where(surface, sites, "")
     supported = surface & (table["q_value"] <= level).to_numpy()
     return front.join(rest).assign(site=site, supported=supported)

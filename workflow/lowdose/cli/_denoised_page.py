@@ -96,13 +96,7 @@ def _facts(found: Inspection, denoiser, weighed) -> list[tuple[str, str]]:
                  f"{height} x {width} pixels"),
         ("pixel size", f"{pixel:.5g} nm"),
     ]  # fmt: skip
-    for name, value, unit in (
-        ("beam energy", recording.energy_kev, "kV"),
-        ("exposure", recording.exposure_s, "s a frame"),
-        ("frame interval", recording.frame_interval_s, "s"),
-    ):
-        if value is not None:
-            facts.append((name, f"{value:.5g} {unit}"))
+    facts += recording.stated()
     facts += [
         ("mean dose", f"{mean:.4g} electrons a pixel, {dose_e_per_a2(mean, pixel):.4g} per Å²"),
         ("vacuum", f"{vacuum:.4g} electrons a pixel" if seen else "none is seen"),

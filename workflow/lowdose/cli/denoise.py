@@ -6,15 +6,16 @@ from pathlib import Path
 
 HELP = "denoise microscope files: calibrated frames, columns with p-values, a page to look at"
 
+USUAL = ("hspy", "tif", "csv", "hdf5", "html")  # formats
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from lowdose.cli.inspect import add_file_arguments
 
     add_file_arguments(parser)
-    usual = ["hspy", "tif", "csv", "hdf5", "html"]
-    parser.add_argument("--formats", nargs="+", default=usual, metavar="FORMAT",
+    parser.add_argument("--formats", nargs="+", default=USUAL, metavar="FORMAT",
                         help="frames: hspy, tif, mrc, npy; columns: csv, hdf5; page: html "
-                        f"(default: {' '.join(usual)})")  # fmt: skip
+                        f"(default: {' '.join(USUAL)})")  # fmt: skip
     parser.add_argument("--align", action="store_true",
                         help="take out the drift of a stack, by whole pixels")  # fmt: skip
     parser.add_argument("--sum", type=int, default=1, metavar="N",

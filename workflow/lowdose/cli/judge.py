@@ -36,9 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     recording = spec["recording"]
     path = Path(recording["file"])
     found = inspect(path, registry.info(spec["denoiser"]), **file_options_of(recording))
-    if found.refused:
-        reason = next(one.what for one in found.findings if one.kind == "refusal")
-        raise UserError(f"{path} cannot be denoised: {reason}")
+    found.require()
     found, _ = prepared(found, recording["align"], recording["sum"])
     counts = np.maximum(found.counts, 0)
     if not can_be_dealt(counts):

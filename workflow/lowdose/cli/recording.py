@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 HELP = "denoise one file of the section `experiment` and weigh its columns (what the rule calls)"
-FORMATS = ("hspy", "tif", "csv", "hdf5", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from lowdose.cli._denoised_file import Wishes, denoise_file
+    from lowdose.cli.denoise import USUAL
     from lowdose.denoisers import registry
     from lowdose.runtime import fix_torch
     from lowdose.stages import spec_from
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
         registry.create(spec["denoiser"]),
         file_options_of(recording),
         Wishes(
-            formats=FORMATS,
+            formats=USUAL,
             folder=arguments.output / spec["name"],
             name=spec["name"],
             overwrite=True,

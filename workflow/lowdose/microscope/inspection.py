@@ -53,6 +53,12 @@ class Inspection:
         """Whether anything is in the way of denoising."""
         return any(one.kind == "refusal" for one in self.findings)
 
+    def require(self) -> None:
+        """Raise a `UserError` with the first thing that is in the way, if anything is."""
+        reasons = [one.what for one in self.findings if one.kind == "refusal"]
+        if reasons:
+            raise UserError(f"{self.recording.path} cannot be denoised: {reasons[0]}")
+
     @property
     def pixel_size_nm(self) -> float | None:
         """Side of a square pixel of `counts` [nm]: the geometric mean of both directions."""
@@ -115,14 +121,8 @@ def lines(found: Inspection) -> Iterator[str]:
     size = found.pixel_size_nm
     summed = f", {found.binning} x {found.binning} summed" if found.binning > 1 else ""
     yield f"  pixel size: {'not stated' if size is None else f'{size:.6g} nm'}{summed}"
-    known = {
-        "beam energy": (recording.energy_kev, "kV"),
-        "exposure": (recording.exposure_s, "s a frame"),
-        "frame interval": (recording.frame_interval_s, "s"),
-    }
-    for name, (value, unit) in known.items():
-        if value is not None:
-            yield f"  {name}: {value:.6g} {unit}"
+    for name, value in recording.stated():
+        yield f"  {name}: {value}"
     if found.gain is not None and found.counts is not None:
         gain = found.gain
         between = f" [{gain.low:.4g} to {gain.high:.4g}]" if gain.low < gain.high else ""

@@ -52,6 +52,16 @@ class Recording:
     original_metadata: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def stated(self) -> list[tuple[str, str]]:
+        """Return name and value of what the file says of beam and time, for a reader."""
+        known = {
+            "beam energy": (self.energy_kev, "kV"),
+            "exposure": (self.exposure_s, "s a frame"),
+            "frame interval": (self.frame_interval_s, "s"),
+        }
+        return [(name, f"{value:.6g} {unit}") for name, (value, unit) in known.items()
+                if value is not None]  # fmt: skip
+
     def noted(self, *notes: str, **changes: Any) -> Recording:
         """Return this recording with changes, and sentences that say what they are."""
         return replace(self, **changes, notes=(*self.notes, *notes))
