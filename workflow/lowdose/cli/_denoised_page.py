@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import lowdose
-from lowdose.denoisers.without_truth import orientation_spread
+from lowdose.denoisers.learned import LearnedDenoiser
 from lowdose.microscope.inspection import Inspection
 from lowdose.report.frame_page import Page, ShownFrame, frame_page
 from lowdose.runtime import write_text
@@ -47,8 +47,8 @@ def write_page(
     for place, number in enumerate(shown):
         counts = np.asarray(found.counts[number])
         spread = None
-        if _is_network(denoiser) and place < MOST_SPREADS:
-            spread = orientation_spread(lambda one: denoiser.denoise(one[None], pixel)[0], counts)
+        if isinstance(denoiser, LearnedDenoiser) and place < MOST_SPREADS:
+            spread = denoiser.spread(counts, pixel)
         own = weighed[number]
         frames.append(
             ShownFrame(
@@ -78,10 +78,6 @@ def write_page(
         version=lowdose.__version__,
     )
     write_text(path, frame_page(page))
-
-
-def _is_network(denoiser) -> bool:
-    return "orientations" in denoiser.info.parameters
 
 
 def _facts(found: Inspection, denoiser, weighed) -> list[tuple[str, str]]:

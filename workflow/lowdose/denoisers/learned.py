@@ -82,31 +82,63 @@ class LearnedDenoiser(Denoiser):
         if vacuum <= 0:  # a frame without a single electron: nothing is expected
             return np.zeros_like(counts)
         own = relative_on_own_pixels(counts, vacuum, pixel_size_nm, self.own_pixel_size_nm)
-        if own is counts:
-            result = self._relative(own)
-        else:
+        mean, _ = self._answers(own, self.parameters.get("orientations", 1))
+        return self._in_electrons(mean, own is not counts, counts.shape, pixel_size_nm, vacuum)
+
+    def spread(self, counts: np.ndarray, pixel_size_nm: float) -> np.ndarray:
+        """Return where the network disagrees with itself: its scatter over orientations.
+
+        Parameters
+        ----------
+        counts : array (y, x)
+            Electrons per pixel; not changed.
+        pixel_size_nm : float
+
+        Returns
+        -------
+        float32 array (y, x)
+            Standard deviation of its answers to the frame in eight orientations [e/px]: a lower
+            bound of what it does not know, for what all of its answers invent is not in it.
+        """
+        self._check_pixel_size(pixel_size_nm)
+        vacuum = float(np.mean(counts, dtype=np.float64))
+        if vacuum <= 0:
+            return np.zeros(np.shape(counts), np.float32)
+        copy = np.array(counts, dtype=np.float32)
+        own = relative_on_own_pixels(copy, vacuum, pixel_size_nm, self.own_pixel_size_nm)
+        _, spread = self._answers(own, 8, spread=True)
+        return self._in_electrons(spread, own is not copy, copy.shape, pixel_size_nm, vacuum)
+
+    def _answers(self, relative: np.ndarray, orientations: int, spread: bool = False):
+        """Return mean and spread (y, x) over orientations, see :func:`oriented`."""
+        mean, scatter = oriented(
+            self.network,
+            torch.from_numpy(relative)[None, None],
+            orientations=orientations,
+            spread=spread,
+            bf16=self.bf16,
+            device=self.device,
+            tile_px=self.tile_px,
+        )
+        return mean[0, 0].numpy(), scatter[0, 0].numpy() if spread else None
+
+    def _in_electrons(
+        self, relative: np.ndarray, resampled: bool, shape: tuple[int, int], pixel_size_nm: float,
+        vacuum: float,
+    ) -> np.ndarray:  # fmt: skip
+        """Return an image relative to vacuum on the frame's own pixels, in electrons."""
+        if resampled:
             # Here: importing it is a tenth of the time that most frames wait for a network.
             from scipy import ndimage
 
             ratio = self.own_pixel_size_nm / pixel_size_nm
             # Pixel i of the frame lies at i / ratio: pixels 0 share their centre.
-            result = ndimage.affine_transform(
-                self._relative(own), [1 / ratio] * 2, output_shape=counts.shape, mode="mirror"
+            relative = ndimage.affine_transform(
+                relative, [1 / ratio] * 2, output_shape=shape, mode="mirror"
             )
-            np.maximum(result, 0, out=result)
-        result *= np.float32(vacuum)
-        return result
-
-    def _relative(self, relative: np.ndarray) -> np.ndarray:
-        mean, _ = oriented(
-            self.network,
-            torch.from_numpy(relative)[None, None],
-            orientations=self.parameters.get("orientations", 1),
-            bf16=self.bf16,
-            device=self.device,
-            tile_px=self.tile_px,
-        )
-        return mean[0, 0].numpy()
+            np.maximum(relative, 0, out=relative)
+        relative *= np.float32(vacuum)
+        return relative
 
     def _check_pixel_size(self, pixel_size_nm: float) -> None:
         low, high = self.info.pixel_size_nm

@@ -222,33 +222,6 @@ def _autocorrelation(residual: np.ndarray, reach: int) -> np.ndarray:
     return values / values[reach, reach] * np.sqrt(residual.size / pairs)
 
 
-def orientation_spread(denoise: Denoise, counts: np.ndarray) -> np.ndarray:
-    """Return where a denoiser disagrees with itself: its scatter over orientations of the frame.
-
-    Parameters
-    ----------
-    denoise : callable
-    counts : array (y, x)
-        Electrons per pixel.
-
-    Returns
-    -------
-    float32 array (y, x)
-        Standard deviation of its eight answers to the frame mirrored and turned by quarters, each
-        turned back [e/px].  0 for a denoiser that treats all directions alike; of a network it is
-        a lower bound of what it does not know, for what all of its answers invent is not in it.
-    """
-    counts = _frame(counts)
-    answers = []
-    for mirrored in (False, True):
-        seen = counts[:, ::-1] if mirrored else counts
-        for quarters in range(4):
-            turned = np.ascontiguousarray(np.rot90(seen, quarters))
-            back = np.rot90(_like(denoise(turned), turned), -quarters)
-            answers.append(back[:, ::-1] if mirrored else back)
-    return np.std(answers, axis=0, ddof=1).astype(np.float32)
-
-
 def _frame(counts) -> np.ndarray:
     counts = np.asarray(counts)
     if counts.ndim != 2:

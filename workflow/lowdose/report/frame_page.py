@@ -31,6 +31,7 @@ from lowdose.report.frame_pixels import (
     spectrum,
 )
 from lowdose.report.frame_rows import NOT_SUPPORTED, fields_of, rows_of, table_body
+from lowdose.report.lengths import nice_length
 from lowdose.runtime import UserError
 
 STYLES = ("frames.css", "frames_paper.css")
@@ -323,7 +324,7 @@ def _still(page: Page, first: Mapping) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     width_nm = cols * page.pixel_size_nm
-    bar = _round_below(width_nm / 4)
+    bar = nice_length(width_nm / 4)
     return (
         f'<figure class="still"><div><img alt="Denoised frame {page.frames[0].number + 1}" '
         f'src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
@@ -332,12 +333,6 @@ def _still(page: Page, first: Mapping) -> str:
         f"{white:g} e/px; the bar is {bar:g} nm long. {escape(page.frames[0].verdict)}"
         "</figcaption></figure>"
     )
-
-
-def _round_below(value: float) -> float:
-    """Return the greatest of 1, 2 and 5 times a power of ten that is not above a value."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))
 
 
 def _text(name: str) -> str:

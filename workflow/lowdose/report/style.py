@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from lowdose.report.lengths import nice_length
 from lowdose.runtime import atomic_path
 
 WIDTH_IN = 8.0
@@ -180,12 +180,6 @@ def looks(spec: Mapping) -> dict[str, dict]:
     for name, shade in zip(spec["networks"], shades, strict=False):
         found[name] = {"color": plt.get_cmap("Blues")(shade), "marker": "o", "linestyle": "-"}
     return {name: found[name] for name in spec["denoisers"] if name in found}
-
-
-def nice_length(limit_nm: float) -> float:
-    """Return the largest of 1, 2, 5 times a power of ten [nm] that is at most `limit_nm`."""
-    power = 10.0 ** math.floor(math.log10(limit_nm))
-    return max(m * power for m in (1, 2, 5) if m * power <= limit_nm * (1 + 1e-9))
 
 
 def show_image(
