@@ -129,6 +129,36 @@ def _new_column(
     name: str,
 ) -> np.ndarray:
     """Continue the lattice by one column on a facet or along a step edge."""
+    found = new_columns(positions, label, columns, lattice_constant)
+    if not found:
+        raise UserError(
+            f"{name} has no facet for the new column of defect Ds; make the particle larger "
+            "(structures.size_nm)."
+        )
+    return found[int(rng.integers(len(found)))]
+
+
+def new_columns(
+    positions: np.ndarray, label: np.ndarray, columns: np.ndarray, lattice_constant: float
+) -> list[np.ndarray]:
+    """Return every column by which the lattice may go on: on a facet or along a step edge.
+
+    Parameters
+    ----------
+    positions : array (n, 3)
+        A perfect particle on its ideal lattice: right, up, beam [Å], lowest layer at y = 0.
+    label : array (n,) of int
+        Number of each atom's column, from 0.
+    columns : array (columns, 2)
+        Projected position of each column [Å].
+    lattice_constant : float
+        Of the particle [Å].
+
+    Returns
+    -------
+    list of array (k, 3)
+        Atoms of each [Å], sorted by x and y.
+    """
     reach = NEIGHBOUR_REACH * lattice_constant
     bond = lattice_constant / np.sqrt(2)
     tree = cKDTree(columns)
@@ -146,13 +176,10 @@ def _new_column(
                 depth = _bound_depths(site, positions[np.isin(label, resting)], bond)
                 if len(depth) >= FEWEST_ADDED:
                     found[tuple(np.round(site, 1))] = (site, depth)
-    if not found:
-        raise UserError(
-            f"{name} has no facet for the new column of defect Ds; make the particle larger "
-            "(structures.size_nm)."
-        )
-    site, depth = found[sorted(found)[int(rng.integers(len(found)))]]
-    return np.column_stack([np.full(len(depth), site[0]), np.full(len(depth), site[1]), depth])
+    return [
+        np.column_stack([np.full(len(depth), site[0]), np.full(len(depth), site[1]), depth])
+        for _, (site, depth) in sorted(found.items(), key=lambda item: item[0])
+    ]
 
 
 def _bound_depths(site: np.ndarray, support: np.ndarray, bond: float) -> np.ndarray:
