@@ -250,6 +250,30 @@ class BlindSpotSpec(_Architecture):
         return [levels[0] + 2, *levels[1:]]
 
 
+class UDVDSpec(BaseModel):
+    """UDVD (Sheth et al. 2021), which learns from one movie alone and is no part of a sweep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stem: Stem = Field(1, description=STEM + "; a cell is blind as a whole")
+    blind: Literal[1, 3] = Field(1, description="side of the blind area [cells]")
+    width: Width = Field(48, description="channels of the encoders; decoders have twice as many")
+    between: Width = Field(32, description="channels that the first stage hands to the second")
+    convolutions: int = Field(3, ge=2, le=8, description="of a level of the encoders")
+    decoder_convolutions: int = Field(4, ge=2, le=8, description="of a level of the decoders")
+    published: bool = Field(True, description="without biases, for the squared error")
+
+    @property
+    def bias(self) -> bool:
+        """Whether its convolutions add constants."""
+        return not self.published
+
+    @property
+    def stride(self) -> int:
+        """Sides of the coarsest pixels [pixels]."""
+        return 4 * self.stem
+
+
 NetworkSpec = DnCNNSpec | DurrSpec | PaperUNetSpec | UNetSpec | ResUNetSpec | BlindSpotSpec
 
 # Architecture -> module and class.  Named, not imported: a network's training depends on its own

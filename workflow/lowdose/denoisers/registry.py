@@ -36,11 +36,13 @@ _KINDS = {
     "topaz": ("lowdose.denoisers.external.topaz", "Topaz"),
     "blind-spot": ("lowdose.denoisers.unsupervised.blind_spot", "BlindSpotFrame"),
     "blind-spot-stopped": ("lowdose.denoisers.unsupervised.blind_spot", "BlindSpotStopped"),
+    "gain-tuning": ("lowdose.denoisers.adaptation.gain_tuning", "GainTuned"),
+    "udvd": ("lowdose.denoisers.unsupervised.udvd", "MovieDenoiser"),
 }
 # Those that need what envs/requirements.lock does not hold; the others are not asked.
 OPTIONAL = frozenset({"bm3d-package", "topaz"})
 # Those whose result for a frame depends on the others; known without loading them.
-TEMPORAL = frozenset({"temporal-sum"})
+TEMPORAL = frozenset({"temporal-sum", "udvd"})
 
 
 def names() -> tuple[str, ...]:

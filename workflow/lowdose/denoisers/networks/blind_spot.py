@@ -57,14 +57,14 @@ class HalfPlane(nn.Module):
         for level, layers in enumerate(self.down):
             if level:
                 # Moved by a row first, or a pooled row would show a fine one what is below it.
-                x = functional.avg_pool2d(_moved(x), 2)
+                x = functional.avg_pool2d(moved(x), 2)
             x = layers(x)
             skips.append(x)
         x = skips.pop()
         for layers in reversed(self.up):
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
             x = layers(torch.cat([x, skips.pop()], dim=1))
-        return _moved(x)
+        return moved(x)
 
     def seen(self, span: Interval) -> Interval:
         """Return the rows of the input that rows of the output depend on."""
@@ -129,6 +129,6 @@ class BlindSpot(nn.Module):
         return self.above.seen(span)[0], -1 - highest[0]
 
 
-def _moved(x: torch.Tensor) -> torch.Tensor:
+def moved(x: torch.Tensor) -> torch.Tensor:
     """Move an image down by a row."""
     return functional.pad(x, (0, 0, 1, 0))[..., :-1, :]
