@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from lowdose import config
-from lowdose.data import movies
+from lowdose.data import simulated_movies
 from lowdose.data.frames import region, render
-from lowdose.data.movies import read_movie, simulate_movie, write_movie
+from lowdose.data.movies import read_movie, write_movie
+from lowdose.data.simulated_movies import simulate_movie
 from lowdose.imaging.waves import exit_waves
 from lowdose.runtime import UserError
 from lowdose.stages import Study
@@ -218,8 +219,8 @@ def unseen(monkeypatch):
         count.append(1)
         return np.ones((1, 256, 256), np.complex64)
 
-    monkeypatch.setattr(movies, "exit_waves", wave)
-    monkeypatch.setattr(movies, "_frame", lambda *_: np.ones((16, 16), np.float32))
+    monkeypatch.setattr(simulated_movies, "exit_waves", wave)
+    monkeypatch.setattr(simulated_movies, "_frame", lambda *_: np.ones((16, 16), np.float32))
     return count
 
 
