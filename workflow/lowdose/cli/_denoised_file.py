@@ -17,7 +17,10 @@ import psutil
 import lowdose
 from lowdose import seeds
 from lowdose.cli import log
-from lowdose.columns.weighing import Weighed, weigh
+from lowdose.cli._kept_gains import KeptGains
+from lowdose.columns.likelihood import thin
+from lowdose.columns.weighing import SHARE, Weighed, weigh
+from lowdose.denoisers.unsupervised.udvd import MovieDenoiser
 from lowdose.microscope import column_files
 from lowdose.microscope.aligned import align, running_sums
 from lowdose.microscope.denoising import Partial, denoise_frames, forget
@@ -96,6 +99,7 @@ def denoise_file(path: Path, denoiser, of_files: Mapping, wishes: Wishes) -> dic
     print("\n".join(lines(found)), flush=True)
     found.require()
     paths = targets(path, wishes.formats, wishes.folder, wishes.name)
+    gains = KeptGains(paths["json"], denoiser, wishes.overwrite)
     found, moved = prepared(found, wishes.aligned, wishes.summed)
     check_memory(found.counts)
     # What was stored is in electrons now, and long stacks need the room.
@@ -119,15 +123,19 @@ def denoise_file(path: Path, denoiser, of_files: Mapping, wishes: Wishes) -> dic
     partial = Partial(paths["json"].with_suffix(".partial"), digest(options), found.counts.shape)
     # Less than no electrons is readout noise, which was warned of above.
     counts = np.maximum(found.counts, 0, out=found.counts)
+    if isinstance(denoiser, MovieDenoiser):
+        denoiser.state_path, denoiser.told = partial.folder / "training.safetensors", log
     denoise_frames(
-        counts, found.pixel_size_nm, denoiser, partial, log, temporal=denoiser.info.temporal
-    )
+        counts, found.pixel_size_nm, denoiser, partial, log, temporal=denoiser.info.temporal,
+        before_kept=lambda first: gains.keep(partial.folder, first),
+    )  # fmt: skip
     forget(partial.frames)
     write_images(paths, partial.frames, found, history)
     forget(partial.frames)
     if set(OF_COLUMNS) & set(paths):
         history |= _columns_and_page(paths, partial.frames, found, denoiser, wishes, options)
         print(f"  {history['verdict']}", flush=True)
+    history |= gains.write(partial.folder)
     write_record(paths, history)
     partial.remove()
     print(f"  done in {time.monotonic() - begun:.1f} s", flush=True)
@@ -254,15 +262,28 @@ def weigh_frames(
     # Some methods have a worker process or a plan, which two threads must not share.
     busy = Lock()
 
-    def denoise(frame: np.ndarray) -> np.ndarray:
-        with busy:
-            return denoiser.denoise(frame[None], pixel_size_nm)[0]
-
-    def one(number: int) -> Weighed:
+    def frame_and_coin(number: int) -> tuple[np.ndarray, np.random.Generator | None]:
         own = np.rint(counts[number]) if dealt else counts[number]
         # The coin is the frame's: in whatever file and place it comes, the verdict is the same.
         coin = hashlib.sha256(np.ascontiguousarray(own)).hexdigest()
-        rng = seeds.rng(0, "thin", coin) if dealt else None
+        return own, seeds.rng(0, "thin", coin) if dealt else None
+
+    halves = None
+    if dealt and denoiser.info.temporal:
+        # A frame's first half is denoised with its neighbours' ones: no second half has part in it.
+        log("the first halves of all frames, which propose columns")
+        firsts = [thin(own, SHARE, rng)[0] for own, rng in map(frame_and_coin, range(len(counts)))]
+        halves = denoiser.denoise(np.stack(firsts), pixel_size_nm)
+
+    def one(number: int) -> Weighed:
+        own, rng = frame_and_coin(number)
+
+        def denoise(frame: np.ndarray) -> np.ndarray:
+            if halves is not None:
+                return halves[number]
+            with busy:
+                return denoiser.denoise(frame[None], pixel_size_nm)[0]
+
         # A copy: pages of the file that are looked at stay in memory.
         return weigh(own, np.array(images[number]), denoise, pixel_size_nm, rng)
 

@@ -109,7 +109,9 @@ def _trained_on(denoiser) -> list[tuple[str, str]]:
     from lowdose.denoisers import released
     from lowdose.denoisers.cards import read_card
 
-    name = denoiser.info.name
+    if denoiser.info.name == "udvd":
+        return [("specimens", "this recording alone, without any truth")]
+    name = denoiser.parameters.get("network", denoiser.info.name)
     if name not in released.names():
         return []
     card = read_card(released.folder(name))

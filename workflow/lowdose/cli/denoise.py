@@ -16,6 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--formats", nargs="+", default=USUAL, metavar="FORMAT",
                         help="frames: hspy, tif, mrc, npy; columns: csv, hdf5; page: html "
                         f"(default: {' '.join(USUAL)})")  # fmt: skip
+    parser.add_argument("--adapt", action="store_true",
+                        help="tune the gains of the network to each frame first")  # fmt: skip
+    parser.add_argument("--parameters", nargs="+", default=[], metavar="NAME=VALUE",
+                        help="of the denoiser, e.g. blind=3 of udvd")  # fmt: skip
     parser.add_argument("--align", action="store_true",
                         help="take out the drift of a stack, by whole pixels")  # fmt: skip
     parser.add_argument("--sum", type=int, default=1, metavar="N",
@@ -37,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from lowdose.cli._denoised_file import Wishes, denoise_file
     from lowdose.cli.inspect import file_options
-    from lowdose.denoisers import registry
     from lowdose.microscope.outputs import FORMATS
     from lowdose.runtime import UserError, fix_torch
 
@@ -45,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     for kind in arguments.formats:
         if kind not in FORMATS:
             raise UserError(f"--formats {kind} is not possible; choose from {', '.join(FORMATS)}.")
-    denoiser = registry.create(arguments.denoiser)
+    denoiser = _chosen(arguments)
     if not 0 < arguments.false_discoveries < 1:
         raise UserError(
             f"--false-discoveries is {arguments.false_discoveries:g}; give a rate between 0 and 1."
@@ -76,3 +79,33 @@ def run(arguments: argparse.Namespace) -> int:
     if failed:
         raise UserError(f"{', '.join(failed)} could not be denoised; the reason is above.")
     return 0
+
+
+def _chosen(arguments: argparse.Namespace):
+    """Return the denoiser that the arguments name, or the network of that name to be adapted."""
+    from lowdose.denoisers import registry
+    from lowdose.runtime import UserError
+
+    parameters = dict(map(_parameter, arguments.parameters))
+    if not arguments.adapt:
+        return registry.create(arguments.denoiser, **parameters)
+    if arguments.denoiser not in registry.shipped():
+        raise UserError(
+            f"--adapt tunes a network of the package, but {arguments.denoiser} is none; choose "
+            f"--denoiser {' or '.join(registry.shipped())}."
+        )
+    return registry.create("gain-tuning", network=arguments.denoiser, **parameters)
+
+
+def _parameter(text: str) -> tuple[str, int | float | str]:
+    from lowdose.runtime import UserError
+
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise UserError(f"--parameters {text} is no NAME=VALUE; write e.g. steps=300.")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value

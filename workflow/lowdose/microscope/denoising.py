@@ -43,8 +43,9 @@ class Partial:
     def __init__(self, folder: Path, fingerprint: str, shape: tuple[int, int, int]) -> None:
         self.folder, self.fingerprint = folder, fingerprint
         self._frames, self._state = folder / "frames.npy", folder / "state.json"
-        self.done = self._known(shape)
-        if not self.done:
+        known = self._known(shape)
+        self.done = known or 0
+        if known is None:
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 folder.mkdir(parents=True)
@@ -52,22 +53,25 @@ class Partial:
                 raise UserError(
                     f"{folder.parent} cannot be written ({error.strerror}); name another --output."
                 ) from None
-        mode = "r+" if self.done else "w+"
+        mode = "w+" if known is None else "r+"
         try:
             self.frames = np.lib.format.open_memmap(
                 self._frames, mode=mode, dtype=np.float32, shape=shape
             )
         except OSError as error:
             raise UserError(f"{self._frames} cannot be written ({error.strerror}).") from None
+        if known is None:
+            # What is kept in the folder beside frames, such as a training, is of this run.
+            self._say()
 
-    def _known(self, shape: tuple[int, int, int]) -> int:
+    def _known(self, shape: tuple[int, int, int]) -> int | None:
         try:
             state = json.loads(self._state.read_text(encoding="utf-8"))
             frames = np.load(self._frames, mmap_mode="r")
         except (OSError, ValueError):
-            return 0
+            return None
         same = state.get("fingerprint") == self.fingerprint and frames.shape == shape
-        return int(state.get("done", 0)) if same else 0
+        return int(state.get("done", 0)) if same else None
 
     def add(self, frames: np.ndarray) -> None:
         """Keep the next frames."""
@@ -75,6 +79,9 @@ class Partial:
         # First the frames, then the word that they are there.
         self.frames.flush()
         self.done += len(frames)
+        self._say()
+
+    def _say(self) -> None:
         state = {"fingerprint": self.fingerprint, "done": self.done}
         write_text(self._state, json.dumps(state))
 
@@ -104,6 +111,7 @@ def denoise_frames(
     partial: Partial,
     log: Callable[[str], None],
     temporal: bool = False,
+    before_kept: Callable[[int], None] = lambda first: None,
 ) -> None:
     """Denoise the frames that are not done yet, in order.
 
@@ -119,6 +127,8 @@ def denoise_frames(
         Receives lines of progress, at most every ten seconds.
     temporal : bool
         Whether a frame's result depends on the others, which then are denoised at once.
+    before_kept : callable
+        Receives the number of the first of some frames that are denoised, before they are kept.
     """
     total = len(counts)
     each = total if temporal else max(1, BATCH_PX // max(counts[0].size, 1))
@@ -128,7 +138,9 @@ def denoise_frames(
         log(f"{first} of {total} frames were done before")
     for start in range(first, total, each):
         stop = min(start + each, total)
-        partial.add(denoiser.denoise(counts[start:stop], pixel_size_nm))
+        denoised = denoiser.denoise(counts[start:stop], pixel_size_nm)
+        before_kept(start)
+        partial.add(denoised)
         now = time.monotonic()
         if now - told > TELL_EVERY_S and stop < total:
             told = now

@@ -92,7 +92,8 @@ def learn(
     Parameters
     ----------
     counts : array (frame, y, x)
-        Poisson counts, whole numbers.
+        Poisson counts; where they are no whole numbers, none can be left out, and all are shown
+        at each step.
     dose : array (frame,)
         Counts of a pixel in vacuum, or on average, above 0.
     recipe : Recipe
@@ -108,7 +109,8 @@ def learn(
     held_out : array (frame, y, x), bool
         Pixels that were not learned from.
     """
-    whole = np.rint(counts).astype(np.int32)
+    dealt = (counts == np.rint(counts)).all()
+    whole = counts.astype(np.int32) if dealt else counts
     network = UDVD(recipe.spec)
     initialise(network, torch.Generator().manual_seed(SEED))
     network = network.to(memory_format=torch.channels_last).train()
@@ -200,8 +202,10 @@ def _batch(
         start = int(rng.integers(max(side - SIDE_PX + 1, min(recipe.spec.stem, side))))
         cut.append(slice(start, start + SIDE_PX))
     window = (slice(None), *cut)
-    kept = rng.uniform(recipe.least_kept, 1)
-    shown = rng.binomial(whole[around][window], kept)
+    shown, kept = whole[around][window], 1.0
+    if shown.dtype.kind == "i":
+        kept = rng.uniform(recipe.least_kept, 1)
+        shown = rng.binomial(shown, kept)
     middle = slice(first, first + frames)
     target = whole[middle][window] / dose[middle, None, None]
     return (

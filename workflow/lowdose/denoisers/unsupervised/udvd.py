@@ -76,7 +76,7 @@ class MovieDenoiser(Denoiser):
         if counts[full].size < FEWEST:
             return np.broadcast_to(counts.mean(axis=(1, 2), keepdims=True), counts.shape)
         result = np.zeros_like(counts)  # a frame without electrons is expected to have none
-        seen, dose = np.rint(counts[full]), vacuum[full]
+        seen, dose = counts[full], vacuum[full]
         network, held = learn(seen, dose, self.recipe(), state_path=self.state_path, told=self.told)
         blind = estimate(network, seen, dose)
         result[full] = with_own_counts(seen, blind, held)
