@@ -31,7 +31,7 @@ WARM_UP = 10  # steps
 AVERAGE = 0.98  # decay of the running average of the weights
 CLIP = 1.0  # largest norm of the gradient
 HELD_OUT = 0.05  # share of the pixels that are never learned from
-CHECKS, PATIENCE = 10, 3  # times that these are looked at; how often without a better answer
+CHECKS = 10  # times that these are looked at
 FRAMES_A_STEP, SIDE_PX = 8, 256  # of what a step looks at
 PX_AT_ONCE = 10 * 256**2  # that a stem of 4 is applied to, and a sixteenth of it without one
 SEED = 0
@@ -46,7 +46,7 @@ class Recipe:
     ----------
     spec : UDVDSpec
     steps : int
-        Most optimiser steps; the best answer to pixels that are held out is taken.
+        Optimiser steps; the weights that answer best for pixels that are held out are taken.
     least_kept : float
         The network is shown a part of the counts, which is drawn anew for each step: this share
         to all of them (binomial thinning).  It is asked for all of them, and so cannot learn by
@@ -70,7 +70,6 @@ class Place:
     """How far the learning has come."""
 
     step: int = 0
-    best_step: int = 0
     best_loss: float = math.inf
     finished: bool = False
 
@@ -136,13 +135,12 @@ def learn(
                 with average.shown():
                     loss = _held_out_loss(network, whole, dose, held)
                 if loss < place.best_loss:
-                    place.best_loss, place.best_step = loss, place.step
+                    place.best_loss = loss
                     best = {k: v.clone() for k, v in average.values.items()}
                 left = (time.monotonic() - begun) / (place.step - first)
                 left *= recipe.steps - place.step
                 told(f"step {place.step} of {recipe.steps}, {left:.0f} s left")
-                place.finished = place.step - place.best_step >= PATIENCE * every
-            place.finished |= place.step >= recipe.steps
+            place.finished = place.step >= recipe.steps
             stopped = interruption.received is not None
             if state_path and (stopped or time.monotonic() - last_save > SAVE_EVERY_S):
                 tensors = saved.collect(network, optimiser, average)

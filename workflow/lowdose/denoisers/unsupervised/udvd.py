@@ -38,7 +38,7 @@ class MovieDenoiser(Denoiser):
         pixel_size_nm=(0.001, 0.03),
         dose_e_per_a2=(1.0, 1e5),
         parameters={
-            "steps": Parameter(10, 20_000, 160, "integer", "", "most optimiser steps"),
+            "steps": Parameter(10, 20_000, 160, "integer", "", "optimiser steps"),
             "least_kept": Parameter(
                 0.05, 0.9, 0.1, "linear", "", "smallest share of the counts that is shown at a step"
             ),
