@@ -88,8 +88,8 @@ def thinned_risk(
     ----------
     denoise : callable
         Takes counts at `share` of the frame's dose, returns their expectation (at that dose).
-    counts : array (y, x)
-        Whole electrons.
+    counts : array (y, x) or (frame, y, x)
+        Whole electrons of a frame, or of a movie that is denoised as one.
     rng : numpy.random.Generator
         Deals the electrons.
     share : float
@@ -123,7 +123,9 @@ def thinned_risk(
         raise UserError(f"The share of the electrons is {share}; give a number between 0 and 1.")
     if splits < 1 or not 0 < level < 1:
         raise UserError("Give 1 split or more and a confidence level between 0 and 1.")
-    counts = _frame(counts)
+    counts = np.asarray(counts)
+    if counts.ndim not in (2, 3):
+        raise UserError(f"The counts have shape {counts.shape}; give a frame or a movie of them.")
     q, found = 1 - share, []
     for _ in range(splits):
         seen, unseen = thin(counts, share, rng)

@@ -23,7 +23,7 @@ from lowdose.runtime import has_bf16
 from lowdose.training import state as saved
 from lowdose.training.averaging import AveragedWeights
 from lowdose.training.interruption import Interruption
-from lowdose.training.losses import counts_likelihood
+from lowdose.training.losses import LOSSES
 from lowdose.training.optimiser import Optimiser
 
 RATE, LAST_RATE = 8e-3, 3e-2  # of the optimiser; the share of it that is left at the end
@@ -227,7 +227,7 @@ def _answer(network: UDVD, seen: torch.Tensor) -> torch.Tensor:
 
 def _step(network: UDVD, optimiser: Optimiser, batch: tuple, rate: float) -> None:
     seen, target, learned = batch
-    loss = counts_likelihood(_answer(network, seen)[learned], target[learned])
+    loss = _loss(network, _answer(network, seen)[learned], target[learned])
     network.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), CLIP)
@@ -247,4 +247,8 @@ def _held_out_loss(network: UDVD, whole: np.ndarray, dose: np.ndarray, held: np.
     answer = _answer(network, _standard(whole[around], dose[around]))
     chosen = torch.from_numpy(held[first:last])[:, None]
     target = torch.from_numpy((whole[first:last] / dose[first:last, None, None]).astype(np.float32))
-    return counts_likelihood(answer[chosen], target[:, None][chosen]).item()
+    return _loss(network, answer[chosen], target[:, None][chosen]).item()
+
+
+def _loss(network: UDVD, answer: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return LOSSES["mse" if network.spec.published else "counts"](answer, target)

@@ -1,0 +1,1 @@
+"""A trained network brought closer to one frame, with that frame alone."""
