@@ -43,9 +43,11 @@ wildcard_constraints:
     ).replace(".", r"\."),
     denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
     recording="|".join(study.config.experiment.files) or "none",
+    film="|".join(study.films()) or "none",
+    method="|".join(study.config.movies.methods) or "none",
 
 
-STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment search"
+STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment movies columns_in_time search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"
@@ -63,3 +65,4 @@ rule all:
         METHODS,
         WORLD,
         EXPERIMENT,
+        MOVIES,

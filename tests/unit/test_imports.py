@@ -28,6 +28,7 @@ FLOOR = {
     "stages": 5.5,
     "contest": 5.4,
     "experiment": 5.4,
+    "films": 5.42,
     "study_names": 5.45,
     "cli": 6,
 }

@@ -14,14 +14,24 @@ from lowdose.structures import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "config" / "tiny.yaml"
-WORLD = ("dataset", "shifted", "converge")  # these use atoms, waves, lens and camera at once
+WORLD = (
+    "dataset",
+    "shifted",
+    "converge",
+    "film",
+)  # these use atoms, waves, lens and camera at once
 
 
+FILMED = {
+    "films": {"one": {"base_shape": "PtNp1a", "frames": 48}},
+    "switching": {"base_shape": "PtNp1a", "processes": [{"kind": "disorder"}]},
+    "methods": {"raw": {"denoiser": "raw"}, "sum": {"denoiser": "gaussian", "sum": [3, 5]}},
+}
 RECORDED = {"files": {"movie": {"file": "movie.dm4"}}}
 
 
 def study(**overrides):
-    return Study(config.load([TINY], {"experiment": RECORDED, **overrides}))
+    return Study(config.load([TINY], {"experiment": RECORDED, "movies": FILMED, **overrides}))
 
 
 def every_spec(one):
@@ -38,8 +48,10 @@ def every_spec(one):
     specs |= {("contest", d): one.spec("contest", contender=d) for d in contest.contenders(config_)}
     specs |= {(s, r): one.spec(s, recording=r)
               for s in ("recording", "judge") for r in config_.experiment.files}  # fmt: skip
-    once = ("summarise", "columns", "mechanism", "methods", "limits", "credibility", "risk",
-            "verdicts", "filters", *WORLD)  # fmt: skip
+    specs |= {("film", f): one.spec("film", film=f) for f in one.films()}
+    specs |= {("movie", m): one.spec("movie", method=m) for m in config_.movies.methods}
+    once = ("movies", "positions", "dynamics", "summarise", "columns", "mechanism", "methods", "limits", "credibility", "risk",
+            "verdicts", "filters", *WORLD[:3])  # fmt: skip
     specs |= {(s, ""): one.spec(s) for s in once}
     specs[("compare", "")] = one.spec("compare", table="field")
     return specs | {("figure", "dose"): one.spec("figure", figure="dose")}
@@ -80,7 +92,24 @@ def test_specifications_are_json_of_builtin_types():
         ),
         (
             {"evaluation": {"sigma_nm": 0.05}},
-            {"evaluate", "summarise", "columns", "contest", "methods", "verdicts"},
+            {
+                "evaluate",
+                "summarise",
+                "columns",
+                "contest",
+                "methods",
+                "verdicts",
+                "movie",
+                "movies",
+                "positions",
+            },
+        ),
+        ({"movies": {**FILMED, "rate_sums": [1]}}, {"dynamics"}),
+        ({"movies": {**FILMED, "position_frames": 3}}, {"positions"}),
+        ({"movies": {**FILMED, "false_alarms": 0.02}}, {"movie", "movies"}),
+        (
+            {"movies": {**FILMED, "switching": None}},
+            {"film"},
         ),
         (
             {"evaluation": {"bootstrap_draws": 300}},

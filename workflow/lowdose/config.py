@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lowdose.config_experiment import Experiment
+from lowdose.config_movies import Movies
 from lowdose.config_networks import crop_problem
 from lowdose.config_training import Network, Training, TrainingSet
 from lowdose.config_world import (
@@ -191,6 +192,7 @@ class Config(Strict):
     )
     evaluation: Evaluation = Evaluation()
     experiment: Experiment = Experiment()
+    movies: Movies = Movies()
 
     @model_validator(mode="after")
     def _elements_vibrate(self) -> Config:

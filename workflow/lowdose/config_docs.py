@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lowdose import config as configuration
-from lowdose import config_experiment, config_networks
+from lowdose import config_experiment, config_movies, config_networks
 
 INTRODUCTION = """\
 # The configuration
@@ -33,6 +33,8 @@ INTRODUCTION = """\
 110 minutes, resumable |
 | `credibility.yaml` | over `study.yaml`: may a column be believed? three fields, eight doses | \
 two hours, resumable |
+| `movies.yaml` | over `study.yaml`: films with truth; supervised, adapted and unsupervised \
+denoisers, columns in time | an hour, resumable |
 | `geometry.yaml` | trained on one kind of images, tested on every kind | half an hour, resumable |
 | `search.yaml` | the architectures that were tried, in equal time | 45 minutes, resumable |
 | `search-long.yaml` | the same over `release.yaml`, at a quarter of the release networks' \
@@ -98,6 +100,10 @@ SECTIONS = (
     ("evaluation", configuration.Evaluation),
     ("experiment", configuration.Experiment),
     ("experiment.files.NAME", config_experiment.Recording),
+    ("movies", configuration.Movies),
+    ("movies.films.NAME", config_movies.MovieSpec),
+    ("movies.films.NAME.processes, each entry", config_movies.MovieProcess),
+    ("movies.methods.NAME", config_movies.MovieMethod),
 )
 
 
@@ -133,7 +139,7 @@ def _table(prefix: str, model: type[BaseModel], skip: list[str] = ()) -> Iterato
 
 def _default(field: FieldInfo, prefix: str = "") -> str:
     if field.is_required():
-        return "required" if prefix.startswith("experiment") else "in `config.yaml`"
+        return "required" if prefix.startswith(("experiment", "movies")) else "in `config.yaml`"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "below"

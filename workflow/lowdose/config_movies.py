@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from lowdose.config_errors import sentence
-from lowdose.config_world import LARGEST_TILT_DEG, NotNegative, Positive, Strict
+from lowdose.config_world import LARGEST_TILT_DEG, Name, NotNegative, Positive, Strict
 from lowdose.runtime import UserError
 
 ProcessKind = Literal["adatom", "vacancy", "partial", "corner", "step", "disorder"]
 Dwell = Annotated[float, Field(ge=1)]
 Angle = Annotated[float, Field(ge=-45, le=45)]
 FrameNumber = Annotated[int, Field(ge=0)]
+Value = int | float | str
 
 
 class MovieProcess(Strict):
@@ -110,6 +111,91 @@ class MovieSpec(Strict):
                 "disorder takes the whole surface layer, so that one process of it with one site "
                 "is all there can be; remove the others"
             )
+        return self
+
+
+class MovieMethod(Strict):
+    """One way to denoise a movie."""
+
+    denoiser: str = Field(description="of the registry, or a network of the package")
+    parameters: dict[str, Value | list[Value]] = Field(
+        {},
+        description="its parameters; of a list the value is taken that has the highest PSNR on the "
+        "first frames of a film, at each dose anew",
+    )
+    sum: int | list[int] = Field(
+        1, description="frames that are summed first, odd; of a list, the best as well"
+    )
+    doses_e_per_px: list[Positive] | None = Field(
+        None, description="doses at which it is tried, where it is slow (default: all)"
+    )
+    films: list[str] | None = Field(
+        None, description="films on which it is tried, where it is slow (default: all)"
+    )
+
+
+class Movies(Strict):
+    """Films with truth, and what is tried on them."""
+
+    films: dict[Name, MovieSpec] = Field({}, description="by name; on these methods are compared")
+    switching: MovieSpec | None = Field(
+        None, description="a film whose surface layer loses and regains its order, for the rates"
+    )
+    doses_e_per_px: list[Positive] = Field(
+        [0.1, 0.2, 0.45, 1.0, 2.0, 5.0],
+        min_length=1,
+        description="doses of a frame that methods are tried at [e/pixel in vacuum]",
+    )
+    first_frames: int = Field(
+        24, ge=2, description="of a film, on which parameters and thresholds are chosen"
+    )
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.01, description="share of unchanged spells that may pass for an event"
+    )
+    methods: dict[Name, MovieMethod] = Field({}, description="by name")
+    denoiser: str = Field("white", description="network in whose frames columns are located too")
+    position_frames: int = Field(
+        12, ge=1, description="frames of each film in which columns are located"
+    )
+    position_doses_e_per_px: list[Positive] = Field(
+        [0.1, 0.45, 1.0, 2.0, 5.0, 20.0, 100.0],
+        min_length=1,
+        description="doses at which columns are located and counted [e/pixel in vacuum]",
+    )
+    rate_doses_e_per_px: list[Positive] = Field(
+        [0.05, 0.1, 0.2, 0.45, 1.0, 2.0],
+        min_length=1,
+        description="doses at which rates are recovered [e/pixel in vacuum]",
+    )
+    rate_sums: list[Annotated[int, Field(ge=1)]] = Field(
+        [1, 2, 4, 8, 16], min_length=1, description="frames summed, for longer frame times"
+    )
+    rate_realisations: int = Field(3, ge=1, description="noise realisations of the rates")
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Movies:
+        for name, film in self.films.items():
+            if film.frames < 2 * self.first_frames:
+                raise ValueError(
+                    f"the film {name} has {film.frames} frames, of which the first "
+                    f"{self.first_frames} are kept for choosing parameters; give it "
+                    f"{2 * self.first_frames} at least, or lower first_frames"
+                )
+        for name, method in self.methods.items():
+            sums = method.sum if isinstance(method.sum, list) else [method.sum]
+            if not sums or any(n < 1 or n % 2 == 0 for n in sums):
+                raise ValueError(f"the method {name} sums {method.sum} frames; give odd numbers")
+            for film in method.films or []:
+                if film not in self.films:
+                    raise ValueError(
+                        f"the method {name} names the film {film}, which is not among movies.films"
+                    )
+            for dose in method.doses_e_per_px or []:
+                if dose not in self.doses_e_per_px:
+                    raise ValueError(
+                        f"the method {name} names the dose {dose:g}, which is not among "
+                        "movies.doses_e_per_px"
+                    )
         return self
 
 

@@ -23,6 +23,38 @@ _DENOISERS = (
     "torch",
 )
 
+# Command (module of lowdose.cli) -> environment of envs/.
+ENVIRONMENT = {
+    "structures": "structures",
+    "simulate": "simulate",
+    "frames": "frames",
+    "dataset": "figures",
+    "shifted": "simulate",
+    "converge": "simulate",
+    "train": "train",
+    "tune": "baselines",
+    "evaluate": "evaluate",
+    "contest": "evaluate",
+    "methods": "evaluate",
+    "summarise": "evaluate",
+    "limits": "evaluate",
+    "credibility": "evaluate",
+    "risk": "evaluate",
+    "verdicts": "evaluate",
+    "columns": "evaluate",
+    "mechanism": "train",
+    "filters": "train",
+    "compare": "evaluate",
+    "recording": "recording",
+    "judge": "recording",
+    "film": "simulate",
+    "movie": "evaluate",
+    "movies": "evaluate",
+    "positions": "evaluate",
+    "dynamics": "evaluate",
+    "figure": "figures",
+}
+
 # What the code of a stage imports; tests/unit/test_environments.py compares it with the source.
 DIRECT: dict[str, tuple[str, ...]] = {
     "structures": (*_FLOOR_0, "ase", "pandas", "pyarrow", "scipy", "wulffpack"),

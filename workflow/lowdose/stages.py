@@ -12,40 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from lowdose import config as configuration
-from lowdose import contest, environments, experiment, sweeps
+from lowdose import contest, environments, experiment, films, sweeps
 from lowdose.config_networks import ARCHITECTURES
 from lowdose.denoisers import registry, released
+from lowdose.environments import ENVIRONMENT
 from lowdose.provenance import canonical_json, code_digest
 from lowdose.runtime import UserError
 from lowdose.structures import plan
 from lowdose.study_names import Names
 
-# Command (module of lowdose.cli) -> environment of envs/.
-ENVIRONMENT = {
-    "structures": "structures",
-    "simulate": "simulate",
-    "frames": "frames",
-    "dataset": "figures",
-    "shifted": "simulate",
-    "converge": "simulate",
-    "train": "train",
-    "tune": "baselines",
-    "evaluate": "evaluate",
-    "contest": "evaluate",
-    "methods": "evaluate",
-    "summarise": "evaluate",
-    "limits": "evaluate",
-    "credibility": "evaluate",
-    "risk": "evaluate",
-    "verdicts": "evaluate",
-    "columns": "evaluate",
-    "mechanism": "train",
-    "filters": "train",
-    "compare": "evaluate",
-    "recording": "recording",
-    "judge": "recording",
-    "figure": "figures",
-}
 BUDGET = ("steps", "minutes")  # of a training: the second replaces the first where it is set
 # Table and figure -> the trainings that it compares.
 SWEEPS = {
@@ -251,6 +226,21 @@ class Study(Names):
     def _judge(self, recording: str) -> dict:
         return experiment.judge_spec(self.config, recording, self.judged())
 
+    def _film(self, film: str) -> dict:
+        return {**self._world(), **films.film_spec(self.config, film)}
+
+    def _movie(self, method: str) -> dict:
+        return films.movie_spec(self.config, method)
+
+    def _movies(self) -> dict:
+        return films.table_spec(self.config)
+
+    def _positions(self) -> dict:
+        return films.positions_spec(self.config)
+
+    def _dynamics(self) -> dict:
+        return films.dynamics_spec(self.config)
+
     def _credibility(self) -> dict:
         return {
             "denoisers": self.denoisers(),
@@ -335,6 +325,8 @@ class Study(Names):
             return {"figure": figure, "study": self.config.study, **self._compare(figure)}
         if figure == "methods":
             return {"figure": figure, "study": self.config.study, **self._methods()}
+        if figure in ("movies", "positions", "dynamics"):
+            return {"figure": figure, "study": self.config.study, **self.spec(figure)}
         if figure == "experiment":
             return experiment.figure_spec(self.config, self.judged(), self.networks())
         evaluation = self.values["evaluation"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lowdose import config as configuration
-from lowdose import contest, sweeps
+from lowdose import contest, films, sweeps
 from lowdose.config_networks import field_estimate
 from lowdose.denoisers import released
 from lowdose.runtime import UserError
@@ -20,6 +20,7 @@ class Names:
 
     def __init__(self, config: configuration.Config) -> None:
         contest.check(config)
+        films.check(config)
         for name in config.shipped:
             released.folder(name)
         self.config = config
@@ -79,6 +80,10 @@ class Names:
     def judged_shipped(self) -> list[str]:
         """Of these, the networks of the package."""
         return list(dict.fromkeys([*self.config.shipped, self.config.experiment.denoiser]))
+
+    def films(self) -> list[str]:
+        """Films with truth that are simulated."""
+        return films.names(self.config)
 
     def is_made(self, denoiser: str) -> bool:
         """Whether the study tunes or trains a denoiser before it can be used."""

@@ -5,7 +5,10 @@ from pathlib import Path
 
 HELP = "measure speed, memory and quality: prints a table, writes results/benchmarks/NAME.json"
 # Module lowdose.cli._bench_<name>, with measure(threads) -> rows, or what `Row` takes.
-BENCHMARKS = ("simulation", "study", "networks", "denoisers", "evaluation", "recording")
+BENCHMARKS = (
+    *("simulation", "study", "networks", "denoisers", "evaluation", "recording"),
+    "adaptive",
+)
 QUICK = ("networks",)  # those whose measure() takes quick=True
 
 

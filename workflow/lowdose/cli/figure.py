@@ -27,6 +27,10 @@ OF_COMPARISON = ("methods",)
 # Only where it has files of an experiment; from ``lowdose recording`` and ``judge``.
 OF_EXPERIMENT = ("experiment",)
 
+# Only where it has films with truth; from ``lowdose movies``, ``positions``, ``dynamics`` and
+# ``adaptation``.
+OF_MOVIES = ("movies", "positions", "dynamics", "adaptation")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from lowdose.report.paths import FILES
@@ -36,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--figure",
         required=True,
-        choices=FIGURES + OF_SWEEPS + OF_COMPARISON + OF_EXPERIMENT,
+        choices=FIGURES + OF_SWEEPS + OF_COMPARISON + OF_EXPERIMENT + OF_MOVIES,
         help="which one",
     )
     for name, default in FILES.items():

@@ -16,6 +16,7 @@ from lowdose.runtime import UserError
 
 if TYPE_CHECKING:
     from lowdose.data.frames import FrameSet
+    from lowdose.data.movies import Movie
 
 
 class Judged(NamedTuple):
@@ -58,6 +59,8 @@ class Inputs:
         ``classes.parquet``.
     experiment : Path
         Folder of the recordings.
+    movies : Path
+        Folder of the films.
     """
 
     frames: Path = Path(FILES["frames"])
@@ -71,6 +74,7 @@ class Inputs:
     structures: Path = Path(FILES["structures"])
     classes: Path = Path(FILES["classes"])
     experiment: Path = Path(FILES["experiment"])
+    movies: Path = Path(FILES["movies"])
 
     def frame_set(self) -> FrameSet:
         """Return the frozen test frames."""
@@ -85,6 +89,16 @@ class Inputs:
     def contested_image(self, denoiser: str, frame: int) -> np.ndarray:
         """Return one denoised frame of the comparison of all methods, as `image` does."""
         return self._image(self.comparison / denoiser, frame, "contest")
+
+    def movie_image(self, method: str) -> np.ndarray:
+        """Return the frame of the first film that a method is shown by, vacuum = 1."""
+        return self._image(self.movies / method, 0, "movie")
+
+    def film(self, name: str) -> Movie:
+        """Return a film with its truth."""
+        from lowdose.data.movies import read_movie  # brings torch: only where it is needed
+
+        return read_movie(self.movies / f"{name}.h5")
 
     @staticmethod
     def _image(folder: Path, frame: int, stage: str) -> np.ndarray:

@@ -12,4 +12,5 @@ FILES = {
     "structures": "results/structures",
     "classes": "results/frames/classes.parquet",
     "experiment": "results/experiment",
+    "movies": "results/movies",
 }
