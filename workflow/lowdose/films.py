@@ -117,6 +117,11 @@ def modules(config: Config, method: str) -> list[str]:
     return sorted(found.union(*(released.modules(name) for name in networks)))
 
 
+def threads(config: Config, method: str) -> int:
+    """Return the threads of a method's job: two where it works along time, which takes longest."""
+    return 2 if config.movies.methods[method].denoiser in registry.TEMPORAL else 1
+
+
 def _common(config: Config) -> dict:
     movies: Movies = config.movies
     return {

@@ -51,8 +51,8 @@ rule movie:
         "results/logs/movie/{method}.jsonl"
     conda:
         "../../envs/evaluate.yaml"
-    # What trains on a film uses all of them; the result depends on their number.
-    threads: 2
+    # The result of what trains on a film depends on their number.
+    threads: lambda wildcards: films.threads(study.config, wildcards.method)
     resources:
         mem_mb=3000,
         runtime=240,
