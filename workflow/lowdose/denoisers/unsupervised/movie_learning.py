@@ -23,7 +23,7 @@ from lowdose.runtime import has_bf16
 from lowdose.training import state as saved
 from lowdose.training.averaging import AveragedWeights
 from lowdose.training.interruption import Interruption
-from lowdose.training.losses import LOSSES
+from lowdose.training.losses import FLOOR, LOSSES
 from lowdose.training.optimiser import Optimiser
 
 RATE, LAST_RATE = 8e-3, 3e-2  # of the optimiser; the share of it that is left at the end
@@ -32,6 +32,7 @@ AVERAGE = 0.98  # decay of the running average of the weights
 CLIP = 1.0  # largest norm of the gradient
 HELD_OUT = 0.05  # share of the pixels that are never learned from
 CHECKS = 10  # times that these are looked at
+WORSE = 2.0  # standard errors by which earlier weights must be better to be kept
 FRAMES_A_STEP, SIDE_PX = 8, 256  # of what a step looks at
 PX_AT_ONCE = 10 * 256**2  # that a stem of 4 is applied to, and a sixteenth of it without one
 SEED = 0
@@ -46,7 +47,8 @@ class Recipe:
     ----------
     spec : UDVDSpec
     steps : int
-        Optimiser steps; the weights that answer best for pixels that are held out are taken.
+        Optimiser steps; the last weights are taken, unless earlier ones answered better for pixels
+        that are held out.
     least_kept : float
         The network is shown a part of the counts, which is drawn anew for each step: this share
         to all of them (binomial thinning).  It is asked for all of them, and so cannot learn by
@@ -56,7 +58,7 @@ class Recipe:
     spec: UDVDSpec
     steps: int = 160
     least_kept: float = 0.1
-    weight_decay: float = 0.5
+    weight_decay: float = 2.0
 
     def fingerprint(self, counts: np.ndarray) -> str:
         """Return what a training that was stopped must agree with to be continued."""
@@ -70,7 +72,6 @@ class Place:
     """How far the learning has come."""
 
     step: int = 0
-    best_loss: float = math.inf
     finished: bool = False
 
 
@@ -117,10 +118,12 @@ def learn(
     optimiser, average = Optimiser(network, settings), AveragedWeights(network, AVERAGE)
     held = seeds.rng(SEED, "udvd", "held out").random(counts.shape, np.float32) < HELD_OUT
     best = {k: v.clone() for k, v in average.values.items()}
+    lowest = torch.full((1,), math.inf)  # loss of each held-out pixel, where their mean is lowest
     place, mark = Place(), recipe.fingerprint(whole) if state_path else ""
     if state_path and (found := saved.load(state_path, mark)) is not None:
         saved.restore(found[0], network, optimiser, average)
         best = {k: found[0][f"best/{k}"] for k in best}
+        lowest = found[0]["lowest"]
         place = Place(**found[1])
         told(f"step {place.step} was reached before")
     every, begun, last_save = max(recipe.steps // CHECKS, 1), time.monotonic(), time.monotonic()
@@ -133,10 +136,11 @@ def learn(
             place.step += 1
             if place.step % every == 0 or place.step == recipe.steps:
                 with average.shown():
-                    loss = _held_out_loss(network, whole, dose, held)
-                if loss < place.best_loss:
-                    place.best_loss = loss
+                    losses = _held_out_losses(network, whole, dose, held)
+                if not _is_worse(losses, lowest):
                     best = {k: v.clone() for k, v in average.values.items()}
+                if losses.mean() < lowest.mean():
+                    lowest = losses
                 left = (time.monotonic() - begun) / (place.step - first)
                 left *= recipe.steps - place.step
                 told(f"step {place.step} of {recipe.steps}, {left:.0f} s left")
@@ -144,7 +148,7 @@ def learn(
             stopped = interruption.received is not None
             if state_path and (stopped or time.monotonic() - last_save > SAVE_EVERY_S):
                 tensors = saved.collect(network, optimiser, average)
-                tensors |= {f"best/{k}": v for k, v in best.items()}
+                tensors |= {f"best/{k}": v for k, v in best.items()} | {"lowest": lowest}
                 saved.save(state_path, mark, tensors, asdict(place))
                 last_save = time.monotonic()
             if stopped:
@@ -241,13 +245,26 @@ def _rate(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def _held_out_loss(network: UDVD, whole: np.ndarray, dose: np.ndarray, held: np.ndarray) -> float:
-    """Return the likelihood of pixels that are not learned from, in the first part of the movie."""
+def _held_out_losses(
+    network: UDVD, whole: np.ndarray, dose: np.ndarray, held: np.ndarray
+) -> torch.Tensor:
+    """Return the loss of each pixel that is not learned from, in the first part of the movie."""
     first, last, around = _parts(whole.shape, network.spec.stem)[0]
     answer = _answer(network, _standard(whole[around], dose[around]))
     chosen = torch.from_numpy(held[first:last])[:, None]
     target = torch.from_numpy((whole[first:last] / dose[first:last, None, None]).astype(np.float32))
-    return _loss(network, answer[chosen], target[:, None][chosen]).item()
+    answer, target = answer[chosen], target[:, None][chosen]
+    if network.spec.published:
+        return (answer - target) ** 2
+    expected = answer.clamp(min=FLOOR)
+    return expected - target * expected.log()
+
+
+def _is_worse(losses: torch.Tensor, lowest: torch.Tensor) -> bool:
+    """Say whether losses of the same pixels are higher by more than chance allows."""
+    difference = losses - lowest
+    error = float(difference.std()) / len(losses) ** 0.5
+    return len(lowest) == len(losses) and float(difference.mean()) > WORSE * error
 
 
 def _loss(network: UDVD, answer: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -42,7 +42,7 @@ class MovieDenoiser(Denoiser):
             "least_kept": Parameter(
                 0.05, 0.9, 0.1, "linear", "", "smallest share of the counts that is shown at a step"
             ),
-            "weight_decay": Parameter(0.0, 4.0, 0.5, "linear", "", "decoupled"),
+            "weight_decay": Parameter(0.0, 8.0, 2.0, "linear", "", "decoupled"),
             "stem": Parameter(
                 *(math.nan, math.nan, 4, "choice", "pixels"),
                 description="side of a cell, which is blind as a whole",
