@@ -24,7 +24,7 @@ BOTH = [
 
 
 def test_every_classical_method_sums_two_and_four_pixels():
-    others = {"raw", "constant", "bm3d-iterative", *registry.shipped()}
+    others = {"raw", "constant", "bm3d-iterative", "gain-tuning", "udvd", *registry.shipped()}
     assert set(CLASSICAL) == set(registry.names()) - others
     slow = {"blind-spot", "blind-spot-stopped"}  # trained on each frame anew
     for name in {*CLASSICAL, "bm3d-iterative"} - slow:

@@ -1,4 +1,4 @@
-"""Frames that leave the training set: what they are, what is measured of them, and how sure it is."""
+"""Frames that leave the training set: what they are, what is measured, and how sure it is."""
 
 from __future__ import annotations
 
@@ -137,9 +137,9 @@ def test_every_shape_is_met_before_any_is_met_twice():
 
 def test_gold_on_rutile_is_simulated_with_its_truth():
     world = load_config(["config/au-tio2.yaml"]).model_dump(mode="json")
-    world["simulation"] |= {"grid": 192, "slice_thickness_nm": 0.2}
+    world["simulation"] |= {"grid": 256, "slice_thickness_nm": 0.2}
     frames = material_frames({**world, "c1_nm": 8.0}, 1)
-    assert set(frames.columns["element"]) > {"Au", "Ti"}
+    assert set(frames.columns["element"]) == {"Au", "Ti"}
     gold = frames.columns[frames.columns["is_particle"] & (frames.columns["n_atoms"] > 0)]
     assert set(gold["element"]) == {"Au"}
     above = round(0.5 * gold["y_nm"].min() / frames.pixel_size_nm)
@@ -151,14 +151,14 @@ def test_gold_on_rutile_is_simulated_with_its_truth():
     at = frames.clean[0][rows, columns].mean()
     beside = frames.clean[0][rows, columns + round(0.144 / frames.pixel_size_nm)].mean()
     assert abs(at - beside) > 0.05
-    with pytest.raises(UserError, match="21 frames of another material .* has 20"):
+    with pytest.raises(UserError, match=r"21 frames of another material .* has 20"):
         material_frames({**world, "c1_nm": 8.0}, 21)
 
 
 def test_a_row_holds_both_errors_of_the_same_counts(smoother):
     networks, clean = smoother(0.5), scene()
     row = adapted(a_case(clean), networks, SPEC)
-    assert row["steps"] > 0 and row["gain_db"] > 1  # at half strength it is too weak
+    assert row["steps"] > 0 and row["gain_db"] > 0.5  # at half strength it is too weak
     # By a second route: the counts drawn again, both networks applied by hand.
     counts = draw_counts(clean * np.float32(DOSE), rng(7, "adaptation", "waves", "a"))
     for key, denoiser in (("before_db", networks.plain), ("after_db", networks.tuned)):

@@ -18,12 +18,12 @@ from lowdose.report.inputs import Inputs
 from lowdose.report.shown_frame import grey_limits
 from lowdose.report.style import RING, WIDTH_IN, ring, scale_bar, show_image
 
-PER_ROW = 6
+PER_ROW = 5
 RING_NM = 0.12  # half a neighbour distance
 TITLES = {
     "clean": "clean", "raw": "counts", "gaussian": "Gaussian", "bm3d": "VST + BM3D",
     "sum": "sum of frames", "blind-spot": "blind spot, 1 frame", "udvd": "UDVD",
-    "white": "network `white`", "adapted": "`white`, adapted", "white-of-sum": "`white` of a sum",
+    "white": "network white", "adapted": "white, adapted", "white-of-sum": "white of a sum",
     IDEAL: "ideal observer",
 }  # fmt: skip
 LOOKS = {
@@ -45,7 +45,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     reference = spec["reference_dose_e_per_px"]
     shown = ["clean", *spec["methods"]]
     rows = math.ceil(len(shown) / PER_ROW)
-    gap, title = 0.06, 0.36
+    gap, title = 0.08, 0.36
     side = (WIDTH_IN - 0.1 - gap * (PER_ROW - 1)) / PER_ROW
     charts = 3.1
     height = rows * (side + title) + charts + 0.25
@@ -60,11 +60,9 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
              side / WIDTH_IN, side / height)
         )  # fmt: skip
         _panel(axes, inputs, spec, movie, frame, name, low, high)
-        axes.set_title(TITLES.get(name, name) + "\n", pad=2.5, linespacing=1.05)
-        note = (
-            "a column is gone" if name == "clean" else f"{at_reference.loc[name, 'psnr_db']:.1f} dB"
-        )
-        axes.text(0.5, 1.025, note, transform=axes.transAxes, ha="center", va="bottom", fontsize=8)
+        score = "" if name == "clean" else f"{at_reference.loc[name, 'psnr_db']:.1f} dB"
+        words = f"{TITLES.get(name, name)}\n{score or 'what is to be found'}"
+        axes.set_title(words, fontsize=8, linespacing=1.25, pad=3)
         if number == 0:
             scale_bar(axes)
     bottom = 0.45 / height
