@@ -47,7 +47,7 @@ wildcard_constraints:
     method="|".join(study.config.movies.methods) or "none",
 
 
-STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment movies columns_in_time search"
+STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment movies columns_in_time adaptation search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"

@@ -102,7 +102,7 @@ def test_a_stage_digest_sees_its_own_versions_only(monkeypatch):
     assert changed == ["figures"]
     monkeypatch.setattr(environments, "lock", lambda: pins | {"abtem": "0"})
     changed = [stage for stage in DIRECT if stage_digest(stage) != before[stage]]
-    assert changed == ["simulate"]
+    assert changed == ["simulate", "adapt"]
 
 
 def test_an_unknown_stage_is_refused():

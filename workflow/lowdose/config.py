@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from lowdose.config_adaptation import Adaptation
 from lowdose.config_experiment import Experiment
 from lowdose.config_movies import Movies
 from lowdose.config_networks import crop_problem
@@ -193,6 +194,7 @@ class Config(Strict):
     evaluation: Evaluation = Evaluation()
     experiment: Experiment = Experiment()
     movies: Movies = Movies()
+    adaptation: Adaptation = Adaptation()
 
     @model_validator(mode="after")
     def _elements_vibrate(self) -> Config:

@@ -104,6 +104,7 @@ SECTIONS = (
     ("movies.films.NAME", config_movies.MovieSpec),
     ("movies.films.NAME.processes, each entry", config_movies.MovieProcess),
     ("movies.methods.NAME", config_movies.MovieMethod),
+    ("adaptation", configuration.Adaptation),
 )
 
 

@@ -52,6 +52,7 @@ ENVIRONMENT = {
     "movies": "evaluate",
     "positions": "evaluate",
     "dynamics": "evaluate",
+    "adaptation": "adapt",
     "figure": "figures",
 }
 
@@ -68,6 +69,7 @@ DIRECT: dict[str, tuple[str, ...]] = {
         *_DENOISERS,
         *("ase", "imagecodecs", "mrcfile", "pillow", "psutil", "rosettasciio", "tifffile"),
     ),
+    "adapt": (*_FLOOR_0, *_DENOISERS, *_WAVES, "wulffpack"),
     "figures": (*_FLOOR_0, *_DENOISERS, "matplotlib", "tifffile"),
 }
 

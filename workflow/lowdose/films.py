@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lowdose import contest
-from lowdose.config import Config
+from lowdose.config import Config, default_files, load
 from lowdose.config_movies import Movies
 from lowdose.denoisers import registry, released
 from lowdose.runtime import UserError
@@ -95,6 +95,33 @@ def dynamics_spec(config: Config) -> dict:
         "summed": list(movies.rate_sums),
         "realisations": movies.rate_realisations,
         "reference_dose_e_per_px": config.frames.reference_dose_e_per_px,
+        "seed": config.seed,
+    }
+
+
+def adaptation_spec(config: Config) -> dict:
+    """Return the specification of what adapting the networks to frames gains.
+
+    Raises
+    ------
+    UserError
+        If there is no file of the other material.
+    """
+    own, material = config.adaptation, None
+    if own.material:
+        other = load([default_files()[0].with_name(f"{own.material}.yaml")]).model_dump(mode="json")
+        keys = ("structures", "simulation", "optics", "camera", "seed")
+        material = {key: other[key] for key in keys} | {"c1_nm": own.material_c1_nm}
+    return {
+        "networks": list(config.shipped),
+        "frames": own.frames,
+        "crop_px": own.crop_px,
+        "steps": own.steps,
+        "dose_e_per_px": config.frames.reference_dose_e_per_px,
+        "shifted": bool(config.shifted.shapes),
+        "material": material,
+        "natural": {"training_steps": own.photographs_steps, "crop_px": own.photographs_px},
+        "draws": config.evaluation.bootstrap_draws,
         "seed": config.seed,
     }
 

@@ -238,6 +238,9 @@ class Study(Names):
     def _positions(self) -> dict:
         return films.positions_spec(self.config)
 
+    def _adaptation(self) -> dict:
+        return films.adaptation_spec(self.config)
+
     def _dynamics(self) -> dict:
         return films.dynamics_spec(self.config)
 
@@ -325,7 +328,7 @@ class Study(Names):
             return {"figure": figure, "study": self.config.study, **self._compare(figure)}
         if figure == "methods":
             return {"figure": figure, "study": self.config.study, **self._methods()}
-        if figure in ("movies", "positions", "dynamics"):
+        if figure in ("movies", "positions", "dynamics", "adaptation"):
             return {"figure": figure, "study": self.config.study, **self.spec(figure)}
         if figure == "experiment":
             return experiment.figure_spec(self.config, self.judged(), self.networks())
