@@ -68,9 +68,9 @@ def test_a_quick_one_keeps_the_whole_one(tmp_path, monkeypatch):
     ("words", "sentence"),
     [
         (["netwroks"], "There is no benchmark 'netwroks' (did you mean networks?); choose from "
-         "simulation, study, networks, denoisers, evaluation, recording."),
+         "simulation, study, networks, denoisers, evaluation, recording, adaptive."),
         (["speed"], "There is no benchmark 'speed'; choose from simulation, study, networks, "
-         "denoisers, evaluation, recording."),
+         "denoisers, evaluation, recording, adaptive."),
         (["study", "--quick"], "The benchmark 'study' has no quick form; leave out --quick, or "
          "choose from networks."),
     ],
@@ -78,3 +78,23 @@ def test_a_quick_one_keeps_the_whole_one(tmp_path, monkeypatch):
 def test_what_there_is_not_is_refused_before_anything_runs(words, sentence, capsys):
     assert main(["--threads", "1", "bench", *words]) == 2
     assert capsys.readouterr().err == f"lowdose: {sentence}\n"
+
+
+def test_rows_of_positions_are_those_of_the_table():
+    import pandas as pd
+
+    from lowdose.cli._bench_adaptive import DOSE, located_rows
+
+    rows = [
+        {"columns": "all", "method": method, "dose_e_per_px": dose, "ratio": ratio + dose / 100,
+         "scatter_ratio": 1.05, "systematic_pm": 1.4, "failure_rate": rate,
+         "failure_rate_low": rate / 2, "failure_rate_high": rate + 0.01}
+        for method, ratio, rate in (
+            ("blobs", 1.2, 0.88), ("fits", 1.0, 0.9), ("network", 0.5, 0.02)
+        )
+        for dose in (DOSE, 5.0, 100.0)
+    ]  # fmt: skip
+    found = [Row(*row) for row in located_rows(pd.DataFrame(rows))]
+    assert [row.value for row in found] == pytest.approx([1.25, 2.2, 0.88, 0.02])
+    assert [row.met for row in found] == [True, False, None, None]
+    assert "Gaussian fits 2.000" in found[1].note and found[3].low == 0.01
