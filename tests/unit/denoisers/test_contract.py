@@ -47,7 +47,7 @@ SIZES = [(1, 1), (1, 9), (2, 2), (37, 53), (64, 3), (130, 101)]
 # e/px): 10 % is what a mean over 15 x 15 pixels leaves.
 NOT_FLAT = {"raw"}
 # What trains on the frames keeps its promises from the first steps on.
-FEWER = {"udvd": {"steps": 10}}
+FEWER = {"udvd": {"steps": 10}, "blind-spot": {"steps": 30}}
 FLAT_RMS = 0.10
 
 

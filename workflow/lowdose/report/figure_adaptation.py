@@ -62,7 +62,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     lines = [sum(case in set(t["case"]) for case in titles)
              for t, titles in ((frames, TITLES), (images, OF_IMAGES))]  # fmt: skip
     figure, panels = plt.subplots(
-        2, 1, figsize=(WIDTH_IN, 2 * FRAME_IN + ROW_IN * sum(lines)),
+        2, 1, figsize=(WIDTH_IN, 2 * FRAME_IN + ROW_IN * sum(lines)), sharex=True,
         gridspec_kw={"height_ratios": lines},
     )  # fmt: skip
     height = figure.get_figheight()
@@ -71,6 +71,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     networks = list(dict.fromkeys(frames["network"]))
     _panel(panels[0], frames, TITLES, networks, SHIPPED_COLOURS)
     _panel(panels[1], images, OF_IMAGES, ["small DnCNN"], (IMAGES_COLOUR,))
+    panels[0].tick_params(labelbottom=True)
     panels[0].set_title("(a) low-dose frames", loc="left")
     panels[1].set_title("(b) natural images, Gaussian noise", loc="left")
     panels[0].legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=len(networks),
