@@ -7,7 +7,13 @@ import pytest
 from scipy import ndimage, stats
 
 from lowdose.columns.likelihood import thin
-from lowdose.denoisers.without_truth import Risk, psnr_of, residuals, thinned_risk
+from lowdose.denoisers.without_truth import (
+    Risk,
+    psnr_of,
+    residuals,
+    thinned_risk,
+    unsupervised_mse,
+)
 from lowdose.metrics import psnr
 from lowdose.runtime import UserError
 
@@ -135,3 +141,42 @@ def test_bad_input(clean, call, says):
     rng = np.random.default_rng(7)
     with pytest.raises(UserError, match=says):
         call(rng.poisson(clean), rng)
+
+
+def test_three_copies_give_the_error_of_any_noise():
+    """Noise of unknown kind and of another variance at each pixel: unbiased, limits that hold."""
+    rng = np.random.default_rng(4)
+    truth = 3 + np.sin(np.arange(64) / 5)[:, None] * np.cos(np.arange(80) / 7)
+    spread = 0.2 + 0.5 * rng.random(truth.shape)
+    estimate = truth + 0.1 * np.cos(np.arange(80) / 3)
+    true = np.mean((estimate - truth) ** 2)
+    found = np.array([
+        unsupervised_mse(
+            estimate, *(truth + spread * rng.laplace(size=(3, *truth.shape)) / np.sqrt(2))
+        )
+        for _ in range(400)
+    ])  # fmt: skip
+    assert found[:, 0].mean() == pytest.approx(true, abs=4 * found[:, 0].std() / 20)
+    inside = np.mean((found[:, 1] <= true) & (true <= found[:, 2]))
+    assert inside == pytest.approx(0.95, abs=0.04)
+    with pytest.raises(UserError, match="three copies, finite and of one shape"):
+        unsupervised_mse(estimate, truth, truth, truth[:5])
+
+
+def test_a_movie_is_dealt_as_one():
+    """Of a method along time: the estimate of a frame has seen no electron that tests it."""
+    rng = np.random.default_rng(5)
+    expected = 1 + 0.3 * np.cos(np.arange(40) / 4)[:, None] * np.ones((6, 40, 30))
+    inside = 0
+    for _ in range(60):
+        counts = rng.poisson(expected)
+        made = []
+
+        def denoise(seen, made=made):
+            made.append(np.broadcast_to(seen.mean(axis=0), seen.shape))
+            return made[0]
+
+        found = thinned_risk(denoise, counts, rng, share=0.6)
+        true = np.mean((made[0] / 0.6 - expected) ** 2)
+        inside += found.mse_low <= true <= found.mse_high
+    assert inside >= 52

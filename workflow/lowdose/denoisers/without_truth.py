@@ -149,6 +149,60 @@ def thinned_risk(
     return Risk(float(mse), *ends[:2], float(gain), *ends[2:], share)
 
 
+def unsupervised_mse(
+    estimate: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    third: np.ndarray,
+    *,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """Estimate the mean squared error from three further noisy copies of the same signal (uMSE).
+
+    For noise of which nothing is known but that the copies have it independently: frames of a
+    specimen that stands still, on a camera that counts no electrons.  (Counts are better dealt,
+    :func:`thinned_risk`: each frame is then its own copy, and may change.)
+
+    Parameters
+    ----------
+    estimate : array (y, x) or (frame, y, x)
+        Made from none of the three.
+    first, second, third : array, the same shape and unit
+        Copies with independent noise of one variance at each pixel.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    mse, low, high : float
+        Without bias; it may be negative where the error is small.  The limits take pixels as
+        independent.
+
+    Raises
+    ------
+    UserError
+        If shapes differ, values are not finite, or the level is none.
+
+    Notes
+    -----
+    ``mean((a - f)^2 - (b - c)^2 / 2)``: the second term is the variance of the noise in a (Marcos
+    Morales et al., ICML 2023, arXiv:2210.05553).
+    """
+    if not 0 < level < 1:
+        raise UserError(f"The confidence level is {level}; give a number between 0 and 1.")
+    arrays = [np.asarray(one, dtype=np.float64) for one in (estimate, first, second, third)]
+    if any(one.shape != arrays[0].shape or not np.isfinite(one).all() for one in arrays):
+        shapes = ", ".join(str(one.shape) for one in arrays)
+        raise UserError(
+            f"Give an estimate and three copies, finite and of one shape, not {shapes}."
+        )
+    f, a, b, c = arrays
+    terms = (a - f) ** 2 - (b - c) ** 2 / 2
+    mean, error = float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(terms.size))
+    reach = float(stats.norm.ppf((1 + level) / 2)) * error
+    return mean, mean - reach, mean + reach
+
+
 def psnr_of(risk: Risk, dose_e_per_px: float, reference: float = 0.45) -> tuple[float, ...]:
     """Return the PSNR that a risk stands for, and its limits [dB].
 
