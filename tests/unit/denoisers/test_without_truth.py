@@ -131,7 +131,8 @@ def test_an_expectation_made_from_the_same_counts_hides_what_it_left_out(clean):
     [
         (lambda c, r: thinned_risk(smooth(1), c, r, share=1.0), "share"),
         (lambda c, r: thinned_risk(smooth(1), c + 0.5, r), "whole electrons"),
-        (lambda c, r: thinned_risk(smooth(1), c[None], r), "one frame"),
+        (lambda c, r: thinned_risk(smooth(1), c[0], r), "a frame or a movie of them"),
+        (lambda c, r: residuals(c[None], c), "one frame"),
         (lambda c, r: thinned_risk(lambda s: s[:3], c, r), "counts' shape"),
         (lambda c, r: thinned_risk(smooth(1), c, r, splits=0), "1 split"),
         (lambda c, r: residuals(c, c, reach_px=200), "do not fit"),
