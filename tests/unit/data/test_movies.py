@@ -48,7 +48,7 @@ def calls():
         return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movies, "exit_waves", cached)
+        patch.setattr(simulated_movies, "exit_waves", cached)
         yield asked
 
 
