@@ -50,7 +50,8 @@ def every_spec(one):
               for s in ("recording", "judge") for r in config_.experiment.files}  # fmt: skip
     specs |= {("film", f): one.spec("film", film=f) for f in one.films()}
     specs |= {("movie", m): one.spec("movie", method=m) for m in config_.movies.methods}
-    once = ("adaptation", "movies", "positions", "dynamics", "summarise", "columns", "mechanism", "methods", "limits", "credibility", "risk",
+    once = ("adaptation", "movies", "positions", "dynamics", "summarise", "columns",
+            "mechanism", "methods", "limits", "credibility", "risk",
             "verdicts", "filters", *WORLD[:3])  # fmt: skip
     specs |= {(s, ""): one.spec(s) for s in once}
     specs[("compare", "")] = one.spec("compare", table="field")
