@@ -67,14 +67,6 @@ class Recipe:
         return digest({"recipe": own, "counts": content})
 
 
-@dataclass
-class Place:
-    """How far the learning has come."""
-
-    step: int = 0
-    finished: bool = False
-
-
 def learn(
     counts: np.ndarray,
     dose: np.ndarray,
@@ -119,37 +111,36 @@ def learn(
     held = seeds.rng(SEED, "udvd", "held out").random(counts.shape, np.float32) < HELD_OUT
     best = {k: v.clone() for k, v in average.values.items()}
     lowest = torch.full((1,), math.inf)  # loss of each held-out pixel, where their mean is lowest
-    place, mark = Place(), recipe.fingerprint(whole) if state_path else ""
+    step, mark = 0, recipe.fingerprint(whole) if state_path else ""
     if state_path and (found := saved.load(state_path, mark)) is not None:
         saved.restore(found[0], network, optimiser, average)
         best = {k: found[0][f"best/{k}"] for k in best}
         lowest = found[0]["lowest"]
-        place = Place(**found[1])
-        told(f"step {place.step} was reached before")
+        step = found[1]["step"]
+        told(f"step {step} was reached before")
     every, begun, last_save = max(recipe.steps // CHECKS, 1), time.monotonic(), time.monotonic()
-    first = place.step
+    first = step
     with Interruption() as interruption:
-        while not place.finished:
-            batch = _batch(whole, dose, held, recipe, place.step)
-            _step(network, optimiser, batch, _rate(place.step, recipe.steps))
-            average.update(place.step)
-            place.step += 1
-            if place.step % every == 0 or place.step == recipe.steps:
+        while step < recipe.steps:
+            batch = _batch(whole, dose, held, recipe, step)
+            _step(network, optimiser, batch, _rate(step, recipe.steps))
+            average.update(step)
+            step += 1
+            if step % every == 0 or step == recipe.steps:
                 with average.shown():
                     losses = _held_out_losses(network, whole, dose, held)
                 if not _is_worse(losses, lowest):
                     best = {k: v.clone() for k, v in average.values.items()}
                 if losses.mean() < lowest.mean():
                     lowest = losses
-                left = (time.monotonic() - begun) / (place.step - first)
-                left *= recipe.steps - place.step
-                told(f"step {place.step} of {recipe.steps}, {left:.0f} s left")
-            place.finished = place.step >= recipe.steps
+                left = (time.monotonic() - begun) / (step - first)
+                left *= recipe.steps - step
+                told(f"step {step} of {recipe.steps}, {left:.0f} s left")
             stopped = interruption.received is not None
             if state_path and (stopped or time.monotonic() - last_save > SAVE_EVERY_S):
                 tensors = saved.collect(network, optimiser, average)
                 tensors |= {f"best/{k}": v for k, v in best.items()} | {"lowest": lowest}
-                saved.save(state_path, mark, tensors, asdict(place))
+                saved.save(state_path, mark, tensors, {"step": step})
                 last_save = time.monotonic()
             if stopped:
                 interruption.leave()
