@@ -41,7 +41,7 @@ def measure(threads: int) -> list[tuple]:
 def _adapted(movie) -> list[tuple]:
     """Time GainTuning where it has most to do, and see that it leaves alone what is right."""
     from lowdose.denoisers import registry
-    from lowdose.evaluation.movie_methods import psnr_of
+    from lowdose.evaluation.movie_methods import frame_psnr
     from lowdose.sampling import dose_e_per_a2
 
     pixel, dose = movie.pixel_size_nm, dose_e_per_a2(DOSE, movie.pixel_size_nm)
@@ -51,7 +51,7 @@ def _adapted(movie) -> list[tuple]:
     begun = time.perf_counter()
     image = tuned.denoise(counts, pixel, dose=dose)
     seconds = time.perf_counter() - begun
-    gain = psnr_of(image / DOSE, strong) - psnr_of(
+    gain = frame_psnr(image / DOSE, strong) - frame_psnr(
         registry.create("white").denoise(counts, pixel, dose=dose) / DOSE, strong
     )
     rows = [
@@ -63,7 +63,7 @@ def _adapted(movie) -> list[tuple]:
     gains = {}
     for name in ("white", "general"):
         before, after = (
-            psnr_of(one.denoise(counts, pixel, dose=dose) / DOSE, movie.clean)
+            frame_psnr(one.denoise(counts, pixel, dose=dose) / DOSE, movie.clean)
             for one in (registry.create(name), registry.create("gain-tuning", network=name))
         )
         gains[name] = float(np.mean(after - before))
@@ -77,21 +77,21 @@ def _adapted(movie) -> list[tuple]:
 
 def _learned(movie) -> list[tuple]:
     """Train UDVD on a film, beside the best sum of frames and networks for single frames."""
-    from lowdose.evaluation.movie_methods import Chosen, choose, psnr_of, run
+    from lowdose.evaluation.movie_methods import Chosen, choose, frame_psnr, run
 
     pixel, dose = movie.pixel_size_nm, movie.dose_e_per_px
     counts = movie.counts(0, SEED)
     done = run(Chosen("udvd", {}), counts, dose, pixel)
-    psnr = float(psnr_of(done.images, movie.clean).mean())
+    psnr = float(frame_psnr(done.images, movie.clean).mean())
     # Chosen by the truth of the very film: the sum has the advantage.
     best = choose({"denoiser": "gaussian", **SUMS}, counts, movie.clean, dose, pixel)
-    classical = psnr_of(run(best, counts, dose, pixel).images, movie.clean).mean()
+    classical = frame_psnr(run(best, counts, dose, pixel).images, movie.clean).mean()
     part = slice(None, None, SINGLE)
-    single = psnr_of(
+    single = frame_psnr(
         run(Chosen("blind-spot-stopped", {}), counts[part], dose[part], pixel).images,
         movie.clean[part],
     ).mean()
-    white = psnr_of(run(Chosen("white", {}), counts, dose, pixel).images, movie.clean).mean()
+    white = frame_psnr(run(Chosen("white", {}), counts, dose, pixel).images, movie.clean).mean()
     shape = " x ".join(map(str, counts.shape))
     of_sum = f"{best.summed} frames, sigma {best.parameters['sigma_nm']:g} nm: {classical:.2f} dB"
     return [
@@ -115,7 +115,7 @@ def _published(movie) -> list[tuple]:
     from lowdose.denoisers.networks.udvd import UDVD
     from lowdose.denoisers.unsupervised import movie_learning as learning
     from lowdose.denoisers.unsupervised.udvd import MovieDenoiser
-    from lowdose.evaluation.movie_methods import psnr_of
+    from lowdose.evaluation.movie_methods import frame_psnr
     from lowdose.training.optimiser import Optimiser
 
     counts, dose = movie.counts(0, SEED), movie.dose_e_per_px
@@ -147,7 +147,7 @@ def _published(movie) -> list[tuple]:
         recipe = learning.Recipe(spec, min(steps, 400))
         trained, _ = learning.learn(cut, dose, recipe)
         blind = learning.estimate(trained, cut, dose)
-        learned[name] = (float(psnr_of(blind / dose[:, None, None], clean).mean()), recipe.steps)
+        learned[name] = (float(frame_psnr(blind / dose[:, None, None], clean).mean()), recipe.steps)
     ratio = seconds["published"] / seconds["ours"]
     (theirs, few), (ours, many) = learned["published"], learned["ours"]
     return [

@@ -54,18 +54,7 @@ def site_log_ratio(
     UserError
         If shapes do not fit or a column would leave less than nothing.
     """
-    counts = np.asarray(counts)
-    places = np.asarray(positions_nm, dtype=np.float64)
-    if counts.ndim != 3 or places.ndim not in (2, 3) or places.shape[-1] != 2:
-        raise UserError(
-            f"Counts {counts.shape} and positions {places.shape} do not fit; give (frame, y, x) "
-            "and (site, 2) or (frame, site, 2)."
-        )
-    if places.ndim == 3 and len(places) != len(counts):
-        raise UserError(
-            f"There are positions of {len(places)} frames and counts of {len(counts)}; give one "
-            "set for each frame."
-        )
+    counts, places = frames_and_places(counts, positions_nm)
     amplitude = np.broadcast_to(np.asarray(amplitude, dtype=np.float64), places.shape[-2:-1])
     level = np.array(np.broadcast_to(level, counts.shape[1:]), dtype=np.float64)
     result = np.empty((len(counts), places.shape[-2]))
@@ -79,6 +68,35 @@ def site_log_ratio(
         pixels, weights, site, offset = weighing
         result[number] = np.bincount(site, weights * frame.ravel()[pixels], len(offset)) - offset
     return result
+
+
+def frames_and_places(
+    counts: np.ndarray, positions_nm: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts and positions as arrays that fit each other.
+
+    Parameters
+    ----------
+    counts : array (frame, y, x)
+    positions_nm : array (site, 2) or (frame, site, 2)
+
+    Raises
+    ------
+    UserError
+        If they do not fit.
+    """
+    counts, places = np.asarray(counts), np.asarray(positions_nm, dtype=np.float64)
+    if counts.ndim != 3 or places.ndim not in (2, 3) or places.shape[-1] != 2:
+        raise UserError(
+            f"Counts {counts.shape} and positions {places.shape} do not fit; give (frame, y, x) "
+            "and (site, 2) or (frame, site, 2)."
+        )
+    if places.ndim == 3 and len(places) != len(counts):
+        raise UserError(
+            f"There are positions of {len(places)} frames and counts of {len(counts)}; give one "
+            "set for each frame."
+        )
+    return counts, places
 
 
 def switching_evidence(log_ratio: np.ndarray) -> np.ndarray:

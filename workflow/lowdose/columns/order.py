@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lowdose.columns.fitting import FIT_RADIUS_NM
-from lowdose.columns.occupancy import column_pixels
+from lowdose.columns.occupancy import column_pixels, frames_and_places
 from lowdose.columns.two_states import Chain, fit_chain, gaussian_log_ratio
 from lowdose.runtime import UserError
 
@@ -62,17 +62,7 @@ def order_parameter(
     -----
     See :func:`order_from_templates`; with moving positions each frame has its own template.
     """
-    counts, places = np.asarray(counts), np.asarray(positions_nm, dtype=np.float64)
-    if counts.ndim != 3 or places.ndim not in (2, 3) or places.shape[-1] != 2:
-        raise UserError(
-            f"Counts {counts.shape} and positions {places.shape} do not fit; give (frame, y, x) "
-            "and (site, 2) or (frame, site, 2)."
-        )
-    if places.ndim == 3 and len(places) != len(counts):
-        raise UserError(
-            f"There are positions of {len(places)} frames and counts of {len(counts)}; give one "
-            "set for each frame."
-        )
+    counts, places = frames_and_places(counts, positions_nm)
     level = np.array(np.broadcast_to(level, counts.shape[1:]), dtype=np.float64)
     heights = np.broadcast_to(np.asarray(amplitude, dtype=np.float64), places.shape[-2:-1])
     if places.ndim == 2:

@@ -11,7 +11,6 @@ from lowdose.columns.detection import log_response
 from lowdose.columns.discs import disc_pixels
 from lowdose.columns.fitting import FIT_RADIUS_NM
 
-KEY = ["column", "first"]
 FLOOR = 0.05  # of vacuum; expectations of a patch are positive
 
 
@@ -62,10 +61,15 @@ def values_at_sites(
     """
     responses = [log_response(image, sigma_nm / pixel_size_nm) for image in images]
 
-    def value(frame: int, x: int, y: int) -> float:
-        return float(responses[frame][y, x])
-
-    return _at_sites(truth, pixel_size_nm, images.shape[1:], value)
+    rows = []
+    height, width = images.shape[1:]
+    for column, own in _switching(truth):
+        _, changed = _changed(own)
+        x = np.clip(np.rint(own["x_nm"] / pixel_size_nm).astype(int), 0, width - 1)
+        y = np.clip(np.rint(own["y_nm"] / pixel_size_nm).astype(int), 0, height - 1)
+        for frame, i, j, on in zip(own["frame"], x, y, changed, strict=True):
+            rows.append((column, int(frame), float(responses[frame][j, i]), bool(on)))
+    return pd.DataFrame(rows, columns=["column", "frame", "value", "changed"])
 
 
 def ideal_values(
@@ -216,14 +220,3 @@ def _spells(on: np.ndarray, frames: np.ndarray) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.r_[False, on, False].astype(int)))
     return [(int(frames[a]), int(frames[b - 1])) for a, b in zip(edges[::2], edges[1::2],
                                                                   strict=True)]  # fmt: skip
-
-
-def _at_sites(truth, pixel_size_nm, shape, value) -> pd.DataFrame:
-    rows = []
-    for column, own in _switching(truth):
-        _, changed = _changed(own)
-        x = np.clip(np.rint(own["x_nm"] / pixel_size_nm).astype(int), 0, shape[1] - 1)
-        y = np.clip(np.rint(own["y_nm"] / pixel_size_nm).astype(int), 0, shape[0] - 1)
-        for frame, i, j, on in zip(own["frame"], x, y, changed, strict=True):
-            rows.append((column, int(frame), value(frame, i, j), bool(on)))
-    return pd.DataFrame(rows, columns=["column", "frame", "value", "changed"])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lowdose.denoisers import registry
+from lowdose.denoisers.classical.temporal_sum import summed
 from lowdose.metrics import psnr
 from lowdose.sampling import dose_e_per_a2
 
@@ -62,8 +63,8 @@ def choices(method: Mapping) -> Iterator[Chosen]:
         key: value if isinstance(value, list) else [value]
         for key, value in method["parameters"].items()
     }
-    for summed, *values in itertools.product(sums, *lists.values()):
-        yield Chosen(method["denoiser"], dict(zip(lists, values, strict=True)), summed)
+    for number, *values in itertools.product(sums, *lists.values()):
+        yield Chosen(method["denoiser"], dict(zip(lists, values, strict=True)), number)
 
 
 def choose(
@@ -84,7 +85,9 @@ def choose(
     known = list(choices(method))
     if len(known) == 1:
         return known[0]
-    scores = [psnr_of(run(one, counts, dose, pixel_size_nm).images, clean).mean() for one in known]
+    scores = [
+        frame_psnr(run(one, counts, dose, pixel_size_nm).images, clean).mean() for one in known
+    ]
     return known[int(np.argmax(scores))]
 
 
@@ -108,26 +111,7 @@ def run(chosen: Chosen, counts: np.ndarray, dose: np.ndarray, pixel_size_nm: flo
     return Denoised(images, time.perf_counter() - begun)
 
 
-def summed(values: np.ndarray, number: int) -> np.ndarray:
-    """Sum each frame with its neighbours; at the ends, those there are.
-
-    Parameters
-    ----------
-    values : array (frame, ...)
-    number : int
-        Frames of a sum, odd.
-    """
-    if number == 1:
-        return np.asarray(values)
-    half, frames = number // 2, len(values)
-    total = np.cumsum(values, axis=0, dtype=np.float64)
-    total = np.concatenate([np.zeros_like(total[:1]), total])
-    place = np.arange(frames)
-    difference = total[np.minimum(place + half + 1, frames)] - total[np.maximum(place - half, 0)]
-    return difference.astype(np.float32) if values.ndim > 1 else difference
-
-
-def psnr_of(images: np.ndarray, clean: np.ndarray) -> np.ndarray:
+def frame_psnr(images: np.ndarray, clean: np.ndarray) -> np.ndarray:
     """Return the PSNR of each frame [dB], as at the reference dose.
 
     Parameters

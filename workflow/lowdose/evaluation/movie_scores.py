@@ -9,7 +9,7 @@ from lowdose.columns.detection import detect_columns
 from lowdose.columns.matching import match
 from lowdose.columns.surface import surface_columns
 from lowdose.evaluation.measure import LOWEST_RESPONSE, pooled_f1
-from lowdose.evaluation.movie_methods import psnr_of
+from lowdose.evaluation.movie_methods import frame_psnr
 from lowdose.evaluation.thresholds import THRESHOLDS
 
 # Columns nearer to the border of a filmed square lack neighbours that the square does not show.
@@ -67,7 +67,7 @@ def frame_scores(
     error = images - clean
     flicker = np.sqrt(np.mean(np.square(np.diff(error, axis=0)), axis=(1, 2)))
     table = pd.DataFrame(counted, columns=names).assign(
-        frame=range(len(images)), psnr_db=psnr_of(images, clean), flicker=np.r_[np.nan, flicker]
+        frame=range(len(images)), psnr_db=frame_psnr(images, clean), flicker=np.r_[np.nan, flicker]
     )
     return table[["frame", "psnr_db", *names, "flicker"]], threshold
 

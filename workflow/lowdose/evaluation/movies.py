@@ -10,7 +10,8 @@ from scipy import stats
 
 from lowdose import seeds
 from lowdose.data.movies import Movie
-from lowdose.denoisers.without_truth import psnr_of, thinned_risk
+from lowdose.denoisers.without_truth import SHARE, psnr_of, thinned_risk
+from lowdose.evaluation.film_columns import counts_of, doses_of
 from lowdose.evaluation.measure import pooled_f1
 from lowdose.evaluation.movie_events import (
     events_of,
@@ -23,13 +24,11 @@ from lowdose.evaluation.movie_methods import Chosen, choose, run
 from lowdose.evaluation.movie_scores import frame_scores
 
 IDEAL = "ideal"  # the row of one who knows both states of every site
-SHARE = 0.9  # of the electrons that a denoiser is given when the others test it
 
 
 def counts_at(movie: Movie, dose_e_per_px: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the counts of a film and the dose of its frames, at a mean dose [e/px]."""
-    factor = dose_e_per_px / float(movie.dose_e_per_px.mean())
-    return movie.counts(0, seed, factor), movie.dose_e_per_px * factor
+    return counts_of(movie, dose_e_per_px, seed), doses_of(movie, dose_e_per_px)
 
 
 def tried(

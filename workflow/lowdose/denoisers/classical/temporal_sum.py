@@ -35,15 +35,34 @@ class TemporalSum(BinnedDenoiser):
     def _denoise_stack(
         self, counts: np.ndarray, pixel_size_nm: float, vacuum: np.ndarray
     ) -> np.ndarray:
-        half = self.parameters["frames"] // 2
-        total = np.cumsum(counts, axis=0, dtype=np.float64)
-        total = np.concatenate([np.zeros_like(total[:1]), total])
-        number = np.arange(len(counts))
-        first, last = np.maximum(number - half, 0), np.minimum(number + half + 1, len(counts))
-        mean = (total[last] - total[first]) / (last - first)[:, None, None]
+        window = self.parameters["frames"]
+        mean = summed(counts, window) / summed(np.ones(len(counts)), window)[:, None, None]
         return super()._denoise_stack(mean, pixel_size_nm, vacuum)
 
     def _denoise_sums(self, sums: np.ndarray, pixel_size_nm: float, vacuum: float) -> np.ndarray:
         return ndimage.gaussian_filter(
             sums, self.parameters["sigma_nm"] / pixel_size_nm, mode="reflect"
         )
+
+
+def summed(values: np.ndarray, number: int) -> np.ndarray:
+    """Sum each frame with its neighbours; at the ends, those there are.
+
+    Parameters
+    ----------
+    values : array (frame, ...)
+    number : int
+        Frames of a sum, odd (of an even number, one more).
+
+    Returns
+    -------
+    array (frame, ...)
+        float64; `values` themselves for a single frame.
+    """
+    if number == 1:
+        return np.asarray(values)
+    half, frames = number // 2, len(values)
+    total = np.cumsum(values, axis=0, dtype=np.float64)
+    total = np.concatenate([np.zeros_like(total[:1]), total])
+    place = np.arange(frames)
+    return total[np.minimum(place + half + 1, frames)] - total[np.maximum(place - half, 0)]
