@@ -6,6 +6,7 @@ import os
 
 import mrcfile
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -239,3 +240,11 @@ def test_an_mrc_without_calibration_has_none(tmp_path, counts):
     with mrcfile.new(tmp_path / "a.mrc") as file:
         file.set_data(counts)
     assert read_recording(tmp_path / "a.mrc", probed=True).pixel_size_nm is None
+
+
+def test_a_tiff_that_was_read_is_closed(tmp_path, counts, made):
+    path = made.write(tmp_path / "movie.tif", counts)
+    read_recording(path)
+    with pytest.raises(UserError, match="--signal is one from 1 on"):
+        read_recording(path, signal=9, probed=True)
+    assert str(path) not in [one.path for one in psutil.Process().open_files()]

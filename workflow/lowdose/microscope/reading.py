@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import tifffile
 
 from lowdose.microscope import calibration
 from lowdose.microscope.calibrated_tiff import stated
@@ -72,9 +73,12 @@ def read_recording(
     if path.suffix.lower() not in SUFFIXES[kind]:
         notes.append(f"The name ends with {path.suffix or 'nothing'}, the content is {kind}.")
     signals = _signals(path, kind)
-    chosen = _chosen(signals, signal, path)
-    axes = _axes(chosen, path)
-    data = _loaded(chosen["data"], axes, slice(*(frames or (None,))), path)
+    try:
+        chosen = _chosen(signals, signal, path)
+        axes = _axes(chosen, path)
+        data = _loaded(chosen["data"], axes, slice(*(frames or (None,))), path)
+    finally:
+        _close(signals)
     metadata = _plain(chosen.get("metadata"))
     original = _plain(chosen.get("original_metadata"))
     trees = (metadata, original)
@@ -121,6 +125,15 @@ def _signals(path: Path, kind: str) -> list[dict]:
     if errors:
         raise damaged(path, kind, errors[0])
     return found
+
+
+def _close(signals: list[dict]) -> None:
+    """Close the TIFF that RosettaSciIO leaves open behind images that are not loaded yet."""
+    for one in signals:
+        for task in dict(getattr(one["data"], "dask", {})).values():
+            for argument in getattr(task, "args", ()):
+                if isinstance(argument, tifffile.TiffPageSeries):
+                    argument.parent.close()
 
 
 @contextlib.contextmanager
