@@ -13,10 +13,12 @@ from lowdose.cli import _denoised_file, main
 from lowdose.columns.likelihood import thin
 from lowdose.columns.weighing import SHARE
 from lowdose.denoisers import registry
+from lowdose.denoisers.adaptation import gain_tuning
 from lowdose.denoisers.adaptation.gains import load_gains
 from lowdose.denoisers.checkpoints import load
 from lowdose.denoisers.released import folder
 from lowdose.denoisers.unsupervised import movie_learning
+from lowdose.microscope import denoising
 from lowdose.microscope.reading import read_recording
 
 FEW = ("--denoiser", "udvd", "--parameters", "steps=20")
@@ -118,6 +120,38 @@ def test_adapting_keeps_the_gains_beside_the_frames(tmp_path, capsys, made):
     assert np.abs(expected / plain - 1).max() > 0.01
     again = run(capsys, *words, "tif")
     assert again.code == 2 and "bright.denoised" in again.err and "--overwrite" in again.err
+
+
+def test_a_stopped_adaptation_goes_on(tmp_path, capsys, made, monkeypatch):
+    """Stopped at the third of four frames; the same command ends with the same bytes and gains."""
+    monkeypatch.setattr(denoising, "BATCH_PX", 1)  # a frame at a time
+    frames = made.fringed((160, 160), 20.0, 0.1)
+    words = ("--adapt", "--denoiser", "white", "--parameters", "steps=10", "--formats", "npy")
+    whole, stopped = (made.write(tmp_path / f / "bright.tif", frames) for f in ("whole", "stopped"))
+    assert run(capsys, whole, *words).code == 0
+    plain, number = gain_tuning.tune, []
+
+    def stopping(*arguments, **options):
+        number.append(1)
+        if len(number) == 3:
+            raise KeyboardInterrupt
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(gain_tuning, "tune", stopping)
+    run(capsys, stopped, *words)
+    assert not (stopped.parent / "bright.denoised.npy").exists()
+    done = run(capsys, stopped, *words)
+    assert done.code == 0 and "2 of 4 frames were done before" in done.err
+    assert len(number) == 3 + 2
+    results = [
+        {
+            str(path.relative_to(of.parent)): path.read_bytes()
+            for path in sorted(of.parent.rglob("*"))
+            if path.suffix in (".npy", ".safetensors")
+        }
+        for of in (whole, stopped)
+    ]
+    assert len(results[0]) == 5 and results[0] == results[1]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ class Recipe:
     patience : int
         Decisions without a better one before it ends.
     margin : float
-        Standard errors by which the held-out electrons must prefer the best gains to ones.
+        Standard errors by which the held-out electrons must prefer the best gains to ones.  They
+        are asked up to eight times; with 2, one of eight frames of gold became worse by 2.2 dB.
     crop_px : int
         Side of the square that a step sees; larger frames are seen in parts.
     masked : float
@@ -79,7 +80,7 @@ class Recipe:
     held_out: float = 0.3
     check_every: int = 5
     patience: int = 4
-    margin: float = 2.0
+    margin: float = 3.0
     crop_px: int = 512
     masked: float = 0.1
     seed: int = 0

@@ -6,6 +6,7 @@ After Mohan et al., NeurIPS 2021 (arXiv:2107.12815).
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def save_gains(path: Path, gains: Mapping[str, torch.Tensor], about: Mapping[str
     notes = {str(k): str(v) for k, v in {**about, "lowdose": lowdose.__version__}.items()}
     tensors = {name: gain.detach().cpu().float().contiguous() for name, gain in gains.items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=notes)
+        # One entry: safetensors writes several in an order that differs from run to run.
+        save_file(tensors, temporary, metadata={"about": json.dumps(notes, sort_keys=True)})
 
 
 def load_gains(path: Path, network: nn.Module, weights_sha256: str) -> tuple[Gains, dict[str, str]]:
@@ -146,11 +148,11 @@ def load_gains(path: Path, network: nn.Module, weights_sha256: str) -> tuple[Gai
         raise UserError(f"There is no file of gains {path}; tune the network on a frame first.")
     try:
         with safe_open(path, framework="pt") as file:
-            about = dict(file.metadata() or {})
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is no file of gains; tune the network anew.") from error
-    if any(key not in about for key in NEEDED):
+    if not isinstance(about, dict) or any(key not in about for key in NEEDED):
         raise UserError(
             f"{path} does not say which checkpoint its gains belong to; tune the network anew."
         )
