@@ -1,6 +1,13 @@
 """Settings and small specimens that the tests of atoms, waves and frames share."""
 
+import os
 from collections.abc import Callable
+
+# Test processes side by side have a core each; with two threads each, they wait for one another.
+# Before NumPy and torch are imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 import numpy as np
 import pytest

@@ -24,6 +24,7 @@ FLOOR = {
     "data": 3,
     "evaluation": 4,
     "report": 5,
+    "verification": 5,
     # The wiring of the stages lies under the command line and above every room.
     "stages": 5.5,
     "contest": 5.4,

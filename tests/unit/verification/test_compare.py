@@ -1,0 +1,195 @@
+"""A changed parameter is found and named; what only rounds differently is no difference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lowdose.cli import main
+from lowdose.imaging.store import write_shard
+from lowdose.runtime import UserError
+from lowdose.verification.compare import compare
+from lowdose.verification.extract import extract
+from lowdose.verification.reference import read_reference, write_reference
+
+
+def unlike(items):
+    return [(i.kind, i.item, i.verdict, i.detail) for i in items if i.verdict != "agrees"]
+
+
+@pytest.fixture(scope="session")
+def published(results):
+    return extract(results.folder)
+
+
+@pytest.fixture
+def changed(results, tmp_path):
+    return results.copy(tmp_path / "results")
+
+
+def test_the_same_results_agree_in_every_item(results, published):
+    items = compare(published, extract(results.folder))
+    numbers = {kind: sum(i.kind == kind for i in items) for kind in published}
+    assert unlike(items) == []
+    assert numbers == {"models": 2, "columns": 84, "waves": 2, "frames": 2, "networks": 2}
+
+
+def test_a_removed_column_is_named_with_its_place(changed, published):
+    gone = published["columns"].iloc[30]
+    changed.edit("structures/columns.parquet", lambda t: t.reset_index(drop=True).drop(index=30))
+    ((kind, item, verdict, detail),) = unlike(compare(published, extract(changed.folder)))
+    assert (kind, verdict) == ("columns", "missing")
+    assert item == f"{gone['model_id']} Pt {gone['column']}"
+    assert detail == f"bulk column of 5 Pt at ({gone['x_nm']:.3f}, {gone['y_nm']:.3f}) nm"
+
+
+def test_a_moved_column_and_one_of_fewer_atoms_are_found(changed, published):
+    def edit(table):
+        table = table.reset_index(drop=True)
+        table.loc[3, "x_nm"] += 0.001
+        table.loc[5, "n_atoms"] = 4
+        return table
+
+    changed.edit("structures/columns.parquet", edit)
+    found = unlike(compare(published, extract(changed.folder)))
+    assert [detail.split()[0] for *_, detail in found] == ["x_nm", "n_atoms"]
+    assert found[1][3] == "n_atoms 5, now 4"
+
+
+def test_a_defocus_of_one_nanometre_is_named(changed, published):
+    changed.write_frames(c1_nm=9.0)
+    found = unlike(compare(published, extract(changed.folder)))
+    assert len(found) == 2
+    for kind, _, verdict, detail in found:
+        assert (kind, verdict) == ("frames", "differs")
+        assert "c1_nm 8, now 9" in detail and "root mean square" in detail
+
+
+def test_a_defocus_that_the_table_hides_shows_in_the_image(changed, published, results):
+    """Images at C1 = 9 nm under a table that says 8: what the projections say is the truth."""
+    changed.write_frames(c1_nm=9.0)
+    rerun = extract(changed.folder)
+    rerun["frames"]["c1_nm"] = 8.0
+    found = unlike(compare(published, rerun))
+    from lowdose.data.frames import read_frames
+
+    sides = [read_frames(r.folder / "frames" / "test.h5").clean for r in (results, changed)]
+    for (*_, detail), one, other in zip(found, *sides, strict=True):
+        distance = float(detail.split("the image is ")[1].split()[0])
+        assert distance == pytest.approx(np.sqrt(((one - other) ** 2).mean()), rel=0.5)
+
+
+def test_other_optics_and_another_seed_are_named(changed, published):
+    changed.write_frames(c3_um=-14.0)
+    found = unlike(compare(published, extract(changed.folder)))
+    assert all("optics.c3_um -13, now -14" in detail for *_, detail in found) and len(found) == 2
+    changed.write_frames(noise_seed=2)
+    found = unlike(compare(published, extract(changed.folder)))
+    assert found and all("electrons_at_" in detail for *_, detail in found)
+    assert not any("image" in detail for *_, detail in found)
+
+
+def test_sums_in_another_order_are_no_difference(changed, published):
+    """Waves with the error of single precision agree; a thousandth of the vacuum does not."""
+    rng = np.random.default_rng(1)
+    rows = pd.read_csv(changed.folder / "structures" / "models.csv").to_dict("records")
+    for size, verdicts in ((1e-6, {"agrees"}), (1e-3, {"differs"})):
+        waves = (
+            (row, (w + size * rng.normal(size=w.shape)).astype(np.complex64))
+            for row, w in zip(rows, changed.waves.values(), strict=True)
+        )
+        write_shard(changed.folder / "waves" / "shard000.h5", waves,
+                    {"energy_kev": 300.0, "slice_thickness_nm": 0.2,
+                     "parametrization": "lobato"})  # fmt: skip
+        items = compare(published, extract(changed.folder))
+        assert {i.verdict for i in items if i.kind == "waves"} == verdicts
+
+
+def test_another_learning_rate_is_named(changed, published):
+    def edit(card):
+        card["training"]["learning_rate"] = 0.001
+        return card
+
+    changed.edit_card("wide.white.seed0", edit)
+    assert unlike(compare(published, extract(changed.folder))) == [
+        ("networks", "wide.white.seed0", "differs", "training.learning_rate 0.002, now 0.001")
+    ]
+
+
+def test_what_is_missing_and_what_was_added(changed, published):
+    (changed.folder / "waves" / "shard000.h5").unlink()
+    changed.edit("structures/models.csv", lambda t: pd.concat([t, t.assign(model_id="other")]))
+    found = unlike(compare(published, extract(changed.folder)))
+    assert ("waves", "all", "missing", "2 rows") in found
+    assert ("models", "other", "added", "") in found
+
+
+def table(psnr, low, high, denoiser="wide.white.seed0", n=4):
+    rows = [{"denoiser": denoiser, "dose_e_per_px": 0.45, "n_units": n, "psnr_db": psnr,
+             "psnr_db_low": low, "psnr_db_high": high}]  # fmt: skip
+    return {"tables/results": pd.DataFrame(rows)}
+
+
+@pytest.mark.parametrize(
+    ("now", "detail"),
+    [
+        (table(33.0, 32.0, 34.0), None),
+        (table(35.5, 33.5, 37.5), None),  # the intervals meet
+        (table(35.5, 34.1, 37.5), "psnr_db 33 [32, 34], now 35.5 [34.1, 37.5]"),
+        (table(33.0, 32.0, 34.0, n=3), "n_units 4, now 3"),
+        (table(35.5, np.nan, 40.0), None),  # a limit that is not known
+        (table(np.nan, np.nan, np.nan), "psnr_db 33 [32, 34], now nan [nan, nan]"),
+    ],
+)
+def test_a_table_of_the_trained_is_held_against_its_intervals(now, detail):
+    ((item),) = compare(table(33.0, 32.0, 34.0), now)
+    assert (item.detail or None) == detail
+
+
+def test_what_was_not_trained_has_no_such_freedom():
+    was = table(33.0, 32.0, 34.0, denoiser="gaussian")
+    now = table(33.5, 32.5, 34.5, denoiser="gaussian")
+    ((item),) = compare(was, now)
+    assert item.verdict == "differs" and item.detail.startswith("psnr_db 33, now 33.5")
+
+
+def test_a_reference_is_what_it_was_made_of(tmp_path, published):
+    write_reference(tmp_path / "reference", published, {"commit": "abc"})
+    found, about = read_reference(tmp_path / "reference")
+    assert about == {"commit": "abc"} and unlike(compare(found, published)) == []
+    (tmp_path / "reference" / "models.parquet").write_bytes(b"other")
+    with pytest.raises(UserError, match="was changed since it was published"):
+        read_reference(tmp_path / "reference")
+
+
+def test_the_command_ends_with_1_where_something_differs(changed, tmp_path, capsys):
+    reference = tmp_path / "reference"
+    assert main(["verify", str(changed.folder), "--publish", str(reference)]) == 0
+    words = ["verify", str(changed.folder), "--reference", str(reference)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.endswith("92 of 92 items agree, 0 differ.\n")
+    changed.edit("structures/columns.parquet", lambda t: t.iloc[1:])
+    assert main([*words, "--output", str(tmp_path / "items.csv")]) == 1
+    said = capsys.readouterr().out
+    assert "columns, PtNp1c-D0-16L-x0y0 Pt 0: missing: bulk column of 5 Pt at" in said
+    assert said.endswith("91 of 92 items agree, 0 differ, 1 are missing.\n")
+    items = pd.read_csv(tmp_path / "items.csv")
+    assert items["verdict"].value_counts().to_dict() == {"agrees": 91, "missing": 1}
+    assert main([*words, "--kinds", "frames"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere"], "nowhere holds no results to compare"),
+        (["{}", "--reference", "nowhere"], "nowhere holds no reference"),
+        (["{}", "--kinds", "colums"], "There is no kind colums; choose from models, columns"),
+    ],
+)
+def test_bad_input_is_one_sentence(results, capsys, words, says, tmp_path, monkeypatch):
+    folder = str(results.folder)
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", *(word.format(folder) for word in words)]) == 2
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error

@@ -1,0 +1,119 @@
+"""``lowdose verify``: compare the results of a rerun with published ones."""
+
+import argparse
+from pathlib import Path
+
+HELP = "compare results with a published reference, item by item"
+
+REFERENCES = Path(__file__).parents[3] / "results" / "reference"
+SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, nargs="?", default=Path("results"),
+                        help="folder that ./study run has filled (default: results)")  # fmt: skip
+    parser.add_argument("--reference", type=Path, metavar="FOLDER",
+                        default=REFERENCES / "quick" / "verify",
+                        help="what to compare with (default: the quick study's)")  # fmt: skip
+    parser.add_argument("--kinds", nargs="+", metavar="KIND",
+                        help="only these, such as columns, frames, scores")  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="FILE.csv",
+                        help="write every item with its verdict")  # fmt: skip
+    parser.add_argument("--all", action="store_true",
+                        help=f"show all differences, not the first {SHOWN}")  # fmt: skip
+    parser.add_argument("--publish", type=Path, metavar="FOLDER",
+                        help="compare nothing: make a reference of these results")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from lowdose.verification.extract import extract
+
+    if arguments.publish is not None:
+        return _publish(arguments.publish, extract(arguments.results))
+    items = verified(arguments.results, arguments.reference, arguments.kinds)
+    if arguments.output is not None:
+        _write(arguments.output, items)
+    _show(items, None if arguments.all else SHOWN)
+    return int(any(item.verdict in ("differs", "missing") for item in items))
+
+
+def verified(results: Path, reference: Path, kinds: list[str] | None = None) -> list:
+    """Compare a folder of results with a reference; return the items.
+
+    Raises
+    ------
+    UserError
+        If either cannot be read, or there is no such kind.
+    """
+    from lowdose.runtime import UserError
+    from lowdose.verification.compare import compare
+    from lowdose.verification.extract import extract
+    from lowdose.verification.reference import read_reference
+    from lowdose.verification.rules import KEYS
+
+    if unknown := sorted(set(kinds or ()) - set(KEYS)):
+        raise UserError(f"There is no kind {unknown[0]}; choose from {', '.join(KEYS)}.")
+    published, _ = read_reference(reference)
+    if kinds is not None:
+        published = {kind: table for kind, table in published.items() if kind in kinds}
+    return compare(published, extract(results, kinds))
+
+
+def summary(items: list) -> str:
+    """Return in one line how many items agree, differ, are missing and were added."""
+    from lowdose.verification.compare import VERDICTS
+
+    numbers = [sum(item.verdict == verdict for item in items) for verdict in VERDICTS]
+    agree, differ, missing, added = numbers
+    text = f"{agree} of {agree + differ + missing} items agree, {differ} differ"
+    text += f", {missing} are missing" if missing else ""
+    return text + (f"; {added} that the reference has not" if added else "")
+
+
+def _show(items: list, most: int | None) -> None:
+    from lowdose.verification.compare import VERDICTS
+
+    kinds = list(dict.fromkeys(item.kind for item in items))
+    print(f"{'kind':20s}" + "".join(f"{verdict:>10s}" for verdict in VERDICTS))
+    for kind in kinds:
+        numbers = [
+            sum(item.kind == kind and item.verdict == verdict for item in items)
+            for verdict in VERDICTS
+        ]
+        print(f"{kind:20s}" + "".join(f"{number:10d}" for number in numbers))
+    unlike = [item for item in items if item.verdict in ("differs", "missing")]
+    for item in unlike[:most]:
+        print(
+            f"{item.kind}, {item.item}: {item.verdict}" + (": " * bool(item.detail)) + item.detail
+        )
+    if most is not None and len(unlike) > most:
+        print(f"... and {len(unlike) - most} more; --all shows them, --output writes them")
+    print(summary(items) + ".")
+
+
+def _write(path: Path, items: list) -> None:
+    import pandas as pd
+
+    from lowdose.runtime import atomic_path
+
+    with atomic_path(path) as temporary:
+        pd.DataFrame(items).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _publish(folder: Path, extract: dict) -> int:
+    import platform
+    import subprocess
+
+    from lowdose import __version__
+    from lowdose.verification.reference import write_reference
+
+    commit = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
+    about = {"lowdose": __version__, "commit": commit or None, "python": platform.python_version(),
+             "machine": platform.machine()}  # fmt: skip
+    write_reference(folder, extract, about)
+    rows = sum(map(len, extract.values()))
+    print(f"{folder}: {rows} rows of {len(extract)} kinds")
+    return 0

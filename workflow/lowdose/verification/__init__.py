@@ -1,0 +1,1 @@
+"""Compare a rerun of the study with a published one, item by item."""

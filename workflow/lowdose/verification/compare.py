@@ -1,0 +1,190 @@
+"""Compare what a rerun made with a reference, item by item."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lowdose.verification import rules
+from lowdose.verification.projections import root_mean_square
+from lowdose.verification.retrained import retrained_scores
+
+AGREES, DIFFERS, MISSING, ADDED = VERDICTS = ("agrees", "differs", "missing", "added")
+PROJECTION = "projection_"
+COUNTS = ("n_units", "n_frames", "n_rows", "n_seeds")
+SHOWN = 3  # of the columns of one item that differ
+
+
+class Item(NamedTuple):
+    """One line of a verification.
+
+    Attributes
+    ----------
+    kind : str
+        See :data:`lowdose.verification.rules.KEYS`.
+    item : str
+        Which one.
+    verdict : {"agrees", "differs", "missing", "added"}
+        Missing: the reference has it, the rerun has not; added: the other way round.
+    detail : str
+        What differs, the published value first; empty where all agrees.
+    """
+
+    kind: str
+    item: str
+    verdict: str
+    detail: str = ""
+
+
+def compare(reference: Mapping[str, pd.DataFrame], rerun: Mapping[str, pd.DataFrame]) -> list[Item]:
+    """Compare two extracts.
+
+    Settings, structures and truth must be equal; waves and frames equal within a tolerance
+    (:mod:`lowdose.verification.rules` says which, and why); the scores of what was trained must
+    pass a test over base shapes and training seeds
+    (:mod:`lowdose.verification.retrained`), and tables about it have intervals that overlap.
+
+    Parameters
+    ----------
+    reference, rerun : mapping of str to DataFrame
+        See :func:`lowdose.verification.extract.extract`.
+
+    Returns
+    -------
+    list of Item
+        In the order in which a study makes them.
+    """
+    items = []
+    for kind, keys in rules.KEYS.items():
+        if kind not in reference:
+            if kind in rerun:
+                items.append(Item(kind, "all", ADDED, f"{len(rerun[kind])} rows"))
+            continue
+        if kind not in rerun:
+            items.append(Item(kind, "all", MISSING, f"{len(reference[kind])} rows"))
+            continue
+        published, here = (side[kind] for side in (reference, rerun))
+        if kind == "scores":
+            items += retrained_scores(published, here, Item)
+            published, here = (
+                table[~table["denoiser"].map(rules.is_trained)] for table in (published, here)
+            )
+        items += _rows(kind, list(keys), published, here)
+    return items
+
+
+def _rows(
+    kind: str, keys: list[str], published: pd.DataFrame, here: pd.DataFrame
+) -> Iterator[Item]:
+    """Yield an item for each row of either side, paired by the keys."""
+    sides = [
+        {tuple(map(_key, row[:len(keys)])): dict(zip(names, row, strict=True))
+         for row in table[names].itertuples(index=False, name=None)}
+        for table in (published, here)
+        for names in [[*keys, *(name for name in table if name not in keys)]]
+    ]  # fmt: skip
+    for key, row in sides[0].items():
+        if key not in sides[1]:
+            yield Item(kind, " ".join(key), MISSING, _place(row))
+        elif differences := list(_differences(kind, row, sides[1][key])):
+            more = len(differences) - SHOWN
+            detail = "; ".join(differences[:SHOWN]) + (f"; {more} more" if more > 0 else "")
+            yield Item(kind, " ".join(key), DIFFERS, detail)
+        else:
+            yield Item(kind, " ".join(key), AGREES)
+    for key, row in sides[1].items():
+        if key not in sides[0]:
+            yield Item(kind, " ".join(key), ADDED, _place(row))
+
+
+def _differences(kind: str, published: Mapping, here: Mapping) -> Iterator[str]:
+    """Yield in words what of a row differs."""
+    if "n_pixels" in published and published["n_pixels"] == here.get("n_pixels"):
+        distance = root_mean_square(*map(_projections, (published, here)), published["n_pixels"])
+        if not distance <= rules.IMAGES.absolute:
+            yield f"the image is {distance:.2g} away (root mean square, vacuum = 1)"
+    trained = kind in rules.OF_TRAINED or rules.is_trained(str(published.get("denoiser", "")))
+    for name, was in published.items():
+        if name.startswith(PROJECTION):
+            continue
+        if name not in here:
+            yield f"{name} {_shown(was)}, not there now"
+            continue
+        now = here[name]
+        if trained and kind.startswith("tables/") and _is_number(was) and name not in COUNTS:
+            # Of what was trained, a number is as good as its interval; without one, not compared.
+            if _has_interval(published, name) and not _overlap(published, here, name):
+                yield f"{name} {_interval(published, name)}, now {_interval(here, name)}"
+            continue
+        if not _equal(was, now, rules.tolerance_of(kind, name)):
+            yield f"{name} {_shown(was)}, now {_shown(now)}"
+
+
+def _equal(was: object, now: object, tolerance: rules.Tolerance) -> bool:
+    if _is_number(was) and _is_number(now):
+        if math.isnan(was) or math.isnan(now):
+            return math.isnan(was) and math.isnan(now)
+        if math.isinf(was) or math.isinf(now):
+            return was == now
+        room = max(tolerance.absolute, tolerance.relative * max(abs(was), abs(now)))
+        return abs(was - now) <= room
+    nothing = [value is None or (_is_number(value) and math.isnan(value)) for value in (was, now)]
+    return all(nothing) or (not any(nothing) and str(was) == str(now))
+
+
+def _overlap(published: Mapping, here: Mapping, name: str) -> bool:
+    """Return whether two intervals have a point in common; a limit that is not known is far away.
+
+    Values on the edge of what is possible have intervals of no width: equal ones overlap.
+    """
+    if _is_nan(published[name]) != _is_nan(here[name]) or not _has_interval(here, name):
+        return False
+    low, high = _limits(name)
+    apart = (one[low] > other[high] for one, other in ((published, here), (here, published)))
+    return not any(apart)  # of what is not known, neither is greater
+
+
+def _has_interval(row: Mapping, name: str) -> bool:
+    return all(limit in row for limit in _limits(name))
+
+
+def _limits(name: str) -> tuple[str, str]:
+    """Return the names of the limits of a value's interval."""
+    return ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+def _is_nan(value: object) -> bool:
+    return not _is_number(value) or math.isnan(value)
+
+
+def _projections(row: Mapping) -> np.ndarray:
+    return np.array([value for name, value in row.items() if name.startswith(PROJECTION)])
+
+
+def _key(value: object) -> str:
+    return f"{value:g}" if _is_number(value) else str(value)
+
+
+def _place(row: Mapping) -> str:
+    """Say where a column is, and of how many atoms."""
+    if "x_nm" not in row or "n_atoms" not in row:
+        return ""
+    return (f"{row['site']} column of {row['n_atoms']:.0f} {row['element']} at "
+            f"({row['x_nm']:.3f}, {row['y_nm']:.3f}) nm")  # fmt: skip
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if _is_number(value) else str(value)
+
+
+def _interval(row: Mapping, name: str) -> str:
+    low, high = (row.get(limit, math.nan) for limit in _limits(name))
+    return f"{row[name]:.4g} [{low:.4g}, {high:.4g}]"

@@ -1,0 +1,191 @@
+"""What of a folder of results is compared: small tables, one row an item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from lowdose.data.frames import open_frames, read_frames
+from lowdose.imaging.store import read_waves
+from lowdose.runtime import UserError
+from lowdose.verification.projections import projections
+from lowdose.verification.rules import KEYS
+
+# Of a network's card; where each came from is not what is compared.
+OF_CARD = ("architecture", "training", "training_set", "parameters", "receptive_field_px",
+           "own_pixel_size_nm", "seed", "study_seed")  # fmt: skip
+# Of a wave's attributes: how it was computed.  The model has a table of its own.
+OF_WAVE = ("engine", "energy_kev", "grid", "slice_thickness_nm", "parametrization", "thermal",
+           "debye_waller_nm", "phonon_configurations", "variant", "sampling_y_nm",
+           "sampling_x_nm")  # fmt: skip
+# Made anew with other numbers at every run.
+NOT_COMPARED = {"seconds", "seconds_per_frame", "minutes", "weights_sha256"}
+
+
+def extract(results: str | Path, kinds: Collection[str] | None = None) -> dict[str, pd.DataFrame]:
+    """Read what is compared from a folder of results.
+
+    Parameters
+    ----------
+    results : path
+        What ``./study run`` has made: `structures`, `waves`, `frames`, `networks`, `evaluation`,
+        `tables`.  What is not there is left out.
+    kinds : collection of str, optional
+        Only these of :data:`lowdose.verification.rules.KEYS`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By kind.
+
+    Raises
+    ------
+    UserError
+        If the folder holds none of it, or a file is damaged.
+    """
+    results = Path(results)
+    readers = {"models": _models, "columns": _columns, "pairs": _pairs, "waves": _waves,
+               "frames": _frames, "classes": _classes, "networks": _networks,
+               "scores": _scores}  # fmt: skip
+    found: dict[str, pd.DataFrame] = {}
+    for kind in KEYS if kinds is None else kinds:
+        if kind in readers:
+            table = readers[kind](results)
+        else:
+            path = results / f"{kind}.csv"
+            table = _csv(path) if path.is_file() else None
+        if table is not None and len(table):
+            found[kind] = table.reset_index(drop=True)
+    if not found:
+        raise UserError(
+            f"{results} holds no results to compare; give the folder that ./study run has filled."
+        )
+    return found
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read as a table ({type(error).__name__}); delete it and run again."
+        ) from error
+    return table.drop(columns=[name for name in table if name in NOT_COMPARED])
+
+
+def _parquet(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); delete it and run again."
+        ) from error
+
+
+def _models(results: Path) -> pd.DataFrame | None:
+    path = results / "structures" / "models.csv"
+    return _csv(path) if path.is_file() else None
+
+
+def _pairs(results: Path) -> pd.DataFrame | None:
+    path = results / "structures" / "pairs.csv"
+    return _csv(path) if path.is_file() else None
+
+
+def _columns(results: Path) -> pd.DataFrame | None:
+    """Return the columns of the particles; those of the support follow from the models."""
+    table = _parquet(results / "structures" / "columns.parquet")
+    if table is None:
+        return None
+    kept = ["model_id", "column", "element", "x_nm", "y_nm", "n_atoms", "is_surface", "site"]
+    return table.loc[table["is_particle"], kept]
+
+
+def _waves(results: Path) -> pd.DataFrame | None:
+    paths = sorted((results / "waves").glob("shard*.h5"))
+    if not paths:
+        return None
+    rows = []
+    for attributes, wave in read_waves(paths):
+        computed = {key: attributes[key] for key in OF_WAVE if key in attributes}
+        rows.append({"model_id": attributes["model_id"], "n_pixels": wave.size, **computed,
+                     **_projected(wave)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _frames(results: Path) -> pd.DataFrame | None:
+    rows = []
+    for path in sorted((results / "frames").glob("*.h5")):
+        frames = read_frames(path)
+        with open_frames(path) as file:
+            imaging = dict(_flat(json.loads(file.attrs["imaging"])))
+            sums = {
+                f"electrons_at_{dose}": file["counts"][dose][...].sum(axis=(1, 2), dtype=float)
+                for dose in file["counts"]
+            }
+        number: dict[str, int] = {}
+        for k, row in enumerate(frames.table.to_dict("records")):
+            number[row["model_id"]] = number.get(row["model_id"], 0) + 1
+            rows.append({
+                "split": path.stem, "model_id": row["model_id"],
+                "number": number[row["model_id"]], "n_pixels": frames.clean[k].size,
+                **{key: row[key] for key in ("c1_nm", "contrast", "shift") if key in row},
+                **imaging, **{name: total[k] for name, total in sums.items()},
+                **_projected(frames.clean[k]),
+            })  # fmt: skip
+    return pd.DataFrame(rows) if rows else None
+
+
+def _classes(results: Path) -> pd.DataFrame | None:
+    table = _parquet(results / "frames" / "classes.parquet")
+    if table is None:
+        return None
+    return table[["model_id", "c1_nm", "split", "contrast", "mean_contrast", "white_share"]]
+
+
+def _networks(results: Path) -> pd.DataFrame | None:
+    rows = []
+    for path in sorted((results / "networks").rglob("card.json")):
+        try:
+            card = json.loads(path.read_text(encoding="utf-8"))
+            rows.append({"denoiser": card["denoiser"],
+                         **dict(_flat({key: card.get(key) for key in OF_CARD}))})  # fmt: skip
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is damaged; delete its folder and run again.") from error
+    return pd.DataFrame(rows) if rows else None
+
+
+def _scores(results: Path) -> pd.DataFrame | None:
+    """Return the mean scores by denoiser, dose and base shape."""
+    parts = []
+    for path in sorted((results / "evaluation").glob("*/frames.parquet")):
+        table = _parquet(path)
+        groups = table.groupby(["denoiser", "dose_e_per_px", "base_shape"], sort=True)
+        means = groups[["psnr", "contrast_psnr", "ssim"]].mean()
+        sums = groups[["n_matched", "n_true", "n_found"]].sum()
+        means["f1"] = 2 * sums["n_matched"] / (sums["n_true"] + sums["n_found"])
+        parts.append(means.reset_index())
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def _projected(image) -> dict[str, float]:
+    return {f"projection_{k:02d}": value for k, value in enumerate(projections(image))}
+
+
+def _flat(tree: Mapping, above: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the leaves of nested mappings by dotted name; lists as JSON."""
+    for key, value in tree.items():
+        name = f"{above}.{key}" if above else str(key)
+        if isinstance(value, Mapping):
+            yield from _flat(value, name)
+        else:
+            yield name, _text(value) if isinstance(value, list) else value
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,73 @@
+"""A reference: the extract of a study's results that is published with the project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from lowdose.provenance import file_digest
+from lowdose.runtime import UserError, atomic_path, write_text
+
+INDEX = "reference.json"
+
+
+def write_reference(
+    folder: str | Path, extract: Mapping[str, pd.DataFrame], about: Mapping[str, object]
+) -> None:
+    """Write an extract as a reference.
+
+    Parameters
+    ----------
+    folder : path
+        Gets one Parquet file a kind, and ``reference.json`` with what is in them.
+    extract : mapping of str to DataFrame
+        See :func:`lowdose.verification.extract.extract`.
+    about : mapping
+        How the results were made: study, commit, machine, versions; JSON-safe.
+    """
+    folder = Path(folder)
+    kinds = {}
+    for kind, table in extract.items():
+        path = folder / f"{kind.replace('/', '.')}.parquet"
+        with atomic_path(path) as temporary:
+            table.to_parquet(temporary, index=False, compression="zstd")
+        kinds[kind] = {"file": path.name, "rows": len(table), "sha256": file_digest(path)}
+    text = json.dumps({"about": dict(about), "kinds": kinds}, indent=1, sort_keys=True)
+    write_text(folder / INDEX, text + "\n")
+    for path in folder.glob("*.parquet"):  # of an earlier reference
+        if path.name not in {kind["file"] for kind in kinds.values()}:
+            path.unlink()
+
+
+def read_reference(folder: str | Path) -> tuple[dict[str, pd.DataFrame], dict]:
+    """Read a reference; return its extract, and what it says about itself.
+
+    Raises
+    ------
+    UserError
+        If there is none, or one of its files is missing or was changed.
+    """
+    folder = Path(folder)
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        kinds, about = index["kinds"], index["about"]
+    except OSError as error:
+        raise UserError(
+            f"{folder} holds no reference ({INDEX}); results/reference/ lists those that are "
+            "published, and lowdose verify RESULTS --publish FOLDER makes one."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / INDEX} is damaged; get the project's copy of it.") from error
+    extract = {}
+    for kind, entry in kinds.items():
+        path = folder / entry["file"]
+        if not path.is_file() or file_digest(path) != entry["sha256"]:
+            raise UserError(
+                f"{path} is missing or was changed since it was published; get the project's copy "
+                "of it."
+            )
+        extract[kind] = pd.read_parquet(path)
+    return extract, about

@@ -1,0 +1,85 @@
+"""How each kind of item is compared, and why a difference of so much is none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Kind -> the columns that say which item a row is.
+KEYS = {
+    "models": ("model_id",),
+    "columns": ("model_id", "element", "column"),
+    "pairs": ("pair", "kind", "element", "column"),
+    "waves": ("model_id",),
+    "frames": ("split", "model_id", "number"),
+    "classes": ("model_id", "c1_nm"),
+    "networks": ("denoiser",),
+    "scores": ("denoiser", "dose_e_per_px", "base_shape"),
+    "tables/results": ("denoiser", "dose_e_per_px"),
+    "tables/comparisons": ("measure", "denoiser"),
+    "tables/credibility": ("denoiser", "kind", "dose_e_per_px"),
+    "tables/contrasts": ("question", "measure", "reference", "denoiser"),
+    "tables/doses_needed": ("denoiser",),
+    "tables/localisation": ("denoiser", "dose_e_per_px"),
+    "tables/risk": ("denoiser", "frame"),
+    "tables/strata": ("factor", "level"),
+    "tables/verdicts": ("denoiser", "test", "level"),
+    "tables/classes": ("by", "value"),
+}
+# Tables of a whole study's networks at once, without a column `denoiser` to say so.
+OF_TRAINED = ("tables/strata", "tables/comparisons", "tables/contrasts")
+
+
+class Tolerance(NamedTuple):
+    """How far two numbers may be apart, and why.
+
+    Attributes
+    ----------
+    absolute, relative : float
+        The larger of `absolute` and `relative` times the larger number.
+    reason : str
+        A clause, for the table of results.
+    """
+
+    absolute: float
+    relative: float
+    reason: str
+
+
+EXACT = Tolerance(0.0, 1e-9, "structures and settings follow from the configuration exactly")
+POSITIONS = Tolerance(1e-6, 0.0, "positions [nm] follow from the configuration, to rounding")
+# Between one and two threads, and between processors, FFTs in single precision sum in another
+# order.
+IMAGES = Tolerance(1e-4, 0.0, "root mean square, vacuum = 1: single-precision FFTs sum in "
+                              "another order on another machine")  # fmt: skip
+ELECTRONS = Tolerance(
+    1.0, 1e-4, "the same seeds; a draw flips where an expectation moves in its last digits"
+)
+CONTRAST = Tolerance(1e-3, 0.0, "follows from the images")
+# Detection and matching decide by thresholds, so that a column in a thousand may flip.
+UNTRAINED = Tolerance(5e-3, 5e-3, "the same denoiser on the same counts; a column may flip")
+
+# Standard deviation of the mean score over training seeds, pooled over pairs of seeds of three
+# networks of config/study.yaml at 0.45 e/pixel (narrow 0 and 2, medium 1 and 2, wide 0 and 1:
+# 0.39, 0.08, 0.30 dB apart; F1 0.088, 0.029, 0.014).  Taken where a reference has one seed.
+SEED_SD = {"psnr": 0.20, "contrast_psnr": 0.20, "ssim": 0.0012, "f1": 0.039}
+SCORES = {"psnr": "PSNR [dB]", "contrast_psnr": "contrast PSNR [dB]", "ssim": "SSIM", "f1": "F1"}
+
+
+def tolerance_of(kind: str, column: str) -> Tolerance:
+    """Return how numbers of a column of a kind of item are compared."""
+    if kind == "columns" and column in ("x_nm", "y_nm"):
+        return POSITIONS
+    if kind == "frames" and column.startswith("electrons_at_"):
+        return ELECTRONS
+    if kind == "classes" and column in ("mean_contrast", "white_share"):
+        return CONTRAST
+    if kind == "tables/classes":
+        return CONTRAST
+    if kind.startswith("tables/") or kind == "scores":
+        return UNTRAINED
+    return EXACT
+
+
+def is_trained(denoiser: str) -> bool:
+    """Return whether a denoiser was trained by the study: NETWORK.TRAINING_SET.seedN."""
+    return ".seed" in denoiser
