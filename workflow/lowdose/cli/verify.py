@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "compare results with a published reference, item by item"
 
 REFERENCES = Path(__file__).parents[3] / "results" / "reference"
-SHOWN = 20
+SHOWN = 6  # differences of a kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE.csv",
                         help="write every item with its verdict")  # fmt: skip
     parser.add_argument("--all", action="store_true",
-                        help=f"show all differences, not the first {SHOWN}")  # fmt: skip
+                        help=f"show all differences, not {SHOWN} of each kind")  # fmt: skip
     parser.add_argument("--publish", type=Path, metavar="FOLDER",
                         help="compare nothing: make a reference of these results")  # fmt: skip
 
@@ -81,13 +81,13 @@ def _show(items: list, most: int | None) -> None:
             for verdict in VERDICTS
         ]
         print(f"{kind:20s}" + "".join(f"{number:10d}" for number in numbers))
-    unlike = [item for item in items if item.verdict in ("differs", "missing")]
-    for item in unlike[:most]:
-        print(
-            f"{item.kind}, {item.item}: {item.verdict}" + (": " * bool(item.detail)) + item.detail
-        )
-    if most is not None and len(unlike) > most:
-        print(f"... and {len(unlike) - most} more; --all shows them, --output writes them")
+    for kind in kinds:
+        unlike = [i for i in items if i.kind == kind and i.verdict in ("differs", "missing")]
+        for item in unlike[:most]:
+            detail = f": {item.detail}" if item.detail else ""
+            print(f"{kind}, {item.item}: {item.verdict}{detail}")
+        if most is not None and len(unlike) > most:
+            print(f"{kind}: {len(unlike) - most} more; --all shows them, --output writes them")
     print(summary(items) + ".")
 
 

@@ -14,7 +14,7 @@ from lowdose.verification.projections import root_mean_square
 from lowdose.verification.retrained import retrained_scores
 
 AGREES, DIFFERS, MISSING, ADDED = VERDICTS = ("agrees", "differs", "missing", "added")
-PROJECTION = "projection_"
+PROJECTION, ELECTRONS = "projection_", "electrons_at_"
 COUNTS = ("n_units", "n_frames", "n_rows", "n_seeds")
 SHOWN = 3  # of the columns of one item that differ
 
@@ -102,14 +102,10 @@ def _rows(
 
 
 def _differences(kind: str, published: Mapping, here: Mapping) -> Iterator[str]:
-    """Yield in words what of a row differs."""
-    if "n_pixels" in published and published["n_pixels"] == here.get("n_pixels"):
-        distance = root_mean_square(*map(_projections, (published, here)), published["n_pixels"])
-        if not distance <= rules.IMAGES.absolute:
-            yield f"the image is {distance:.2g} away (root mean square, vacuum = 1)"
+    """Yield in words what of a row differs: settings first, then what was made with them."""
     trained = kind in rules.OF_TRAINED or rules.is_trained(str(published.get("denoiser", "")))
     for name, was in published.items():
-        if name.startswith(PROJECTION):
+        if name.startswith((PROJECTION, ELECTRONS)):
             continue
         if name not in here:
             yield f"{name} {_shown(was)}, not there now"
@@ -122,6 +118,21 @@ def _differences(kind: str, published: Mapping, here: Mapping) -> Iterator[str]:
             continue
         if not _equal(was, now, rules.tolerance_of(kind, name)):
             yield f"{name} {_shown(was)}, now {_shown(now)}"
+    if "n_pixels" in published and published["n_pixels"] == here.get("n_pixels"):
+        yield from _image_differences(published, here)
+
+
+def _image_differences(published: Mapping, here: Mapping) -> Iterator[str]:
+    """Yield how far the image is away; if it is the same, what differs in the electrons."""
+    distance = root_mean_square(*map(_projections, (published, here)), published["n_pixels"])
+    if not distance <= rules.IMAGES.absolute:
+        yield f"the image is {distance:.2g} away (root mean square, vacuum = 1)"
+        return
+    for name in published:
+        if name.startswith(ELECTRONS) and not _equal(
+            published[name], here.get(name), rules.ELECTRONS
+        ):
+            yield f"{name} {_shown(published[name])}, now {_shown(here.get(name))}"
 
 
 def _equal(was: object, now: object, tolerance: rules.Tolerance) -> bool:

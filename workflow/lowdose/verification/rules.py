@@ -69,8 +69,6 @@ def tolerance_of(kind: str, column: str) -> Tolerance:
     """Return how numbers of a column of a kind of item are compared."""
     if kind == "columns" and column in ("x_nm", "y_nm"):
         return POSITIONS
-    if kind == "frames" and column.startswith("electrons_at_"):
-        return ELECTRONS
     if kind == "classes" and column in ("mean_contrast", "white_share"):
         return CONTRAST
     if kind == "tables/classes":
