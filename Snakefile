@@ -19,6 +19,7 @@ sys.path.insert(0, PACKAGE)
 from lowdose import contest
 from lowdose.cli import refuse
 from lowdose.denoisers import released
+from lowdose.resources import grown
 from lowdose.runtime import UserError
 from lowdose.stages import study_of
 
@@ -29,7 +30,9 @@ except UserError as error:
     refuse(error)
 
 # The rules call the package of this checkout, in whatever environment they run.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{PACKAGE}'; ")
+# A cluster sends SIGTERM to all processes of a job: with a trap the shell outlives its command, which
+# so has the time to save what it has; without, Snakemake sees an end and the node kills the rest.
+shell.prefix(f"set -euo pipefail; trap : TERM; export PYTHONPATH='{PACKAGE}'; ")
 
 
 wildcard_constraints:
@@ -51,6 +54,12 @@ STAGES = "structures simulate frames train baselines evaluate figures credibilit
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"
+
+
+# On a cluster: half a minute for the paper's 855 models, so done where Snakemake runs.
+localrules:
+    all,
+    structures,
 
 
 rule all:

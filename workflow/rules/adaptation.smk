@@ -30,8 +30,8 @@ rule adaptation:
         "../../envs/adapt.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=grown(3000),
+        runtime=grown(120),
     params:
         spec=study.spec_of("adaptation"),
         code=study.code_of_several("adaptation", list(study.config.shipped)),

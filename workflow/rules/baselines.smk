@@ -12,8 +12,8 @@ rule tune:
         "../../envs/baselines.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=grown(2500),
+        runtime=grown(60),
     params:
         spec=study.spec_of("tune"),
         code=lambda wildcards: study.code_of("tune", *study.modules_of(wildcards.baseline)),

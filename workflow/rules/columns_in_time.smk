@@ -30,8 +30,8 @@ rule positions:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("positions"),
         code=study.code_of("positions", *released.modules(study.config.movies.denoiser)),
@@ -94,8 +94,8 @@ rule dynamics:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("dynamics"),
         code=study.code_of("dynamics"),

@@ -18,8 +18,8 @@ rule limits:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("limits"),
         code=study.code_of("limits"),
@@ -65,8 +65,8 @@ rule credibility:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         spec=study.spec_of("credibility"),
         code=study.code_of("credibility"),

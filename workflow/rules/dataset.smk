@@ -70,8 +70,8 @@ rule dataset:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         spec=study.spec_of("dataset"),
         code=study.code_of("dataset"),

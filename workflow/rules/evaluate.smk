@@ -16,8 +16,8 @@ rule evaluate:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=grown(4000),
+        runtime=grown(120),
     params:
         spec=study.spec_of("evaluate"),
         code=lambda wildcards: study.code_of("evaluate", *study.modules_of(wildcards.denoiser)),
@@ -89,8 +89,8 @@ rule summarise:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         spec=study.spec_of("summarise"),
         code=study.code_of("summarise"),
@@ -113,8 +113,8 @@ rule columns:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=grown(1500),
+        runtime=grown(20),
     params:
         spec=study.spec_of("columns"),
         code=study.code_of("columns", *study.modules_of(study.widest())),
@@ -137,8 +137,8 @@ rule mechanism:
         "../../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grown(2000),
+        runtime=grown(20),
     params:
         spec=study.spec_of("mechanism"),
         code=study.code_of(

@@ -34,8 +34,8 @@ rule recording:
         "../../envs/recording.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("recording"),
         code=study.code_of("recording", *released.modules(study.config.experiment.denoiser)),
@@ -65,8 +65,8 @@ rule judge:
         "../../envs/recording.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("judge"),
         code=study.code_of_several("judge", study.judged()),

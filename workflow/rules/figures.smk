@@ -46,8 +46,8 @@ rule figure_images:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         spec=study.spec_of("figure", figure="images"),
         figure="images",

@@ -14,8 +14,8 @@ rule frames:
         "../../envs/frames.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         spec=study.spec_of("frames"),
         code=study.code_of("frames"),

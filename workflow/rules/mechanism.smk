@@ -30,8 +30,8 @@ rule filters:
         "../../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("filters"),
         code=study.code_of_several("filters", study.filtered()),

@@ -27,8 +27,8 @@ rule contest:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=grown(1500),
+        runtime=grown(60),
     params:
         spec=study.spec_of("contest"),
         code=lambda wildcards: study.code_of("contest", *study.modules_of(wildcards.contender)),
@@ -93,8 +93,8 @@ rule methods:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         spec=study.spec_of("methods"),
         code=study.code_of("methods"),

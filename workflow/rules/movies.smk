@@ -24,8 +24,8 @@ rule film:
         "../../envs/simulate.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=grown(3000),
+        runtime=grown(30),
     params:
         spec=study.spec_of("film"),
         code=study.code_of("film"),
@@ -54,8 +54,8 @@ rule movie:
     # The result of what trains on a film depends on their number.
     threads: lambda wildcards: films.threads(study.config, wildcards.method)
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=grown(3000),
+        runtime=grown(240),
     params:
         spec=study.spec_of("movie"),
         code=lambda wildcards: study.code_of(
@@ -87,8 +87,8 @@ rule movies:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grown(2000),
+        runtime=grown(20),
     params:
         spec=study.spec_of("movies"),
         code=study.code_of("movies"),

@@ -23,8 +23,8 @@ rule risk:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=grown(1500),
+        runtime=grown(60),
     params:
         spec=study.spec_of("risk"),
         code=study.code_of_several("risk", study.shown()),

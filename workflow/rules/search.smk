@@ -19,8 +19,8 @@ rule search:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         folders=[f"results/networks/{name.replace('.', '/')}" for name in study.networks()],
         code=study.code_of("search"),

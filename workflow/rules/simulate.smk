@@ -17,8 +17,8 @@ rule simulate:
         "../../envs/simulate.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         spec=study.spec_of("simulate"),
         code=study.code_of("simulate"),

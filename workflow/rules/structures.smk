@@ -12,8 +12,8 @@ rule structures:
         "../../envs/structures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         spec=study.spec_of("structures"),
         code=study.code_of("structures"),

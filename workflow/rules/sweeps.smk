@@ -30,8 +30,8 @@ rule compare:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=grown(1500),
+        runtime=grown(10),
     params:
         spec=study.spec_of("compare"),
         code=lambda wildcards: study.code_of(

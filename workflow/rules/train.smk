@@ -21,8 +21,8 @@ rule train:
     # without loss.
     threads: lambda wildcards: study.config.training_of(wildcards.network).threads
     resources:
-        mem_mb=3000,
-        runtime=lambda wildcards: study.runtime(wildcards.network),
+        mem_mb=grown(3000),
+        runtime=lambda wildcards, attempt: attempt * study.runtime(wildcards.network),
         gpu=lambda wildcards: study.gpus(wildcards.network),
     params:
         spec=study.spec_of("train"),

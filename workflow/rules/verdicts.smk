@@ -24,8 +24,8 @@ rule verdicts:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=120,
+        mem_mb=grown(2000),
+        runtime=grown(120),
     params:
         spec=study.spec_of("verdicts"),
         code=study.code_of_several("verdicts", [study.widest(), *study.config.shipped]),

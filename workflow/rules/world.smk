@@ -21,8 +21,8 @@ rule shifted:
         "../../envs/simulate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grown(4000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("shifted"),
         code=study.code_of("shifted"),
@@ -44,8 +44,8 @@ rule converge:
         "../../envs/simulate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grown(4000),
+        runtime=grown(60),
     params:
         spec=study.spec_of("converge"),
         code=study.code_of("converge"),
