@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+import time
+
+import psutil
 
 TINY = ("--configfile", "config/tiny.yaml")
 SHARD = "results/waves/shard000.h5"
@@ -79,3 +82,41 @@ def test_a_training_that_is_killed(finished, tmp_path):
     assert not state.exists()
     # Times are in a file of their own, and add up.
     assert (folder / "timing.jsonl").is_file()
+
+
+def test_a_training_that_a_cluster_ends(finished, tmp_path):
+    """SIGTERM to every process of a job, as scancel and a time limit send it."""
+    project = finished.copy(tmp_path / "project")
+    folder = project.folder / NETWORK
+    whole = {name: (folder / name).read_bytes() for name in TRAINED}
+    for path in folder.iterdir():
+        path.unlink()
+    log = project.folder / "results" / "logs" / "train" / "wide.white.seed0.log"
+    log.unlink()
+    words = ("snakemake", "--cores", "1", f"{NETWORK}/model.safetensors", *TINY)
+    process = project.start(*words)
+    project.wait_until(lambda: log.is_file() and "step 100 of 300" in log.read_text(), process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    training = next(p for p in family if p.name().startswith("python") and "train" in p.cmdline())
+    # However long the last step and the saving take, nobody may leave before them: Snakemake is
+    # the head of the job, and what outlives it is killed.
+    training.suspend()
+    for member in [psutil.Process(process.pid), *family]:
+        member.send_signal(signal.SIGTERM)
+    time.sleep(3)
+    assert process.poll() is None
+    assert training.is_running()
+    training.resume()
+    process.communicate(timeout=60)
+    assert process.returncode != 0  # so that the job is sent again
+    assert not training.is_running()
+    assert "stopped by SIGTERM; " in log.read_text()
+    assert not any((folder / name).exists() for name in TRAINED)
+
+    done = project.snakemake(*words[3:])
+    assert done.returncode == 0, done.stderr
+    for name in TRAINED:
+        assert (folder / name).read_bytes() == whole[name], name
+    assert "continued after " in log.read_text()
+    # Snakemake begins the log anew.
+    assert re.findall(r"step (\d+) of 300", log.read_text()) == ["200", "300"]
