@@ -62,6 +62,43 @@ Error in rule train:
         (command exited with non-zero exit code)
 """
 
+# On a cluster: jobs of a group have an indent, and a failure may not be the last word.
+REMOTE = """\
+Provided remote nodes: 100
+[Fri Nov 27 07:42:36 2026] Group job tables (jobs in lexicogr. order):
+
+    [Fri Nov 27 07:42:36 2026]
+    rule dose:
+        output: results/figures/dose.png
+        log: results/logs/dose.log
+        jobid: 7
+        resources: tmpdir=<TBD>, mem_mb=1500
+    [Fri Nov 27 07:42:36 2026]
+    rule tune:
+        log: results/logs/tune/tv.log
+        jobid: 8
+        wildcards: baseline=tv
+        resources: tmpdir=<TBD>, mem_mb=1500
+"""
+REMOTE_ERROR = """\
+[Fri Nov 27 07:44:06 2026]
+    message: SLURM-job '3' failed, SLURM status is: 'NODE_FAIL'.
+    jobs:
+        rule dose:
+            jobid: 7
+    [Fri Nov 27 07:44:06 2026]
+    Error in rule dose:
+        message: None
+        jobid: 7
+        log: results/logs/dose.log (check log file(s) for error details)
+        shell:
+            python -m lowdose figure dose
+            (command exited with non-zero exit code)
+    [Fri Nov 27 07:44:06 2026]
+    Error in rule tune:
+        jobid: 8
+"""
+
 
 def feed(progress, text, now):
     failed = [progress.read(line, now) for line in text.splitlines()]
@@ -149,6 +186,42 @@ def test_a_failed_job_is_told_with_its_log(begun):
     assert (job.label, job.logs) == ("train dncnn 0", ("results/logs/dncnn.log",))
     assert begun.failed == [job]
     assert begun.running == {}
+
+
+def test_a_failed_job_that_is_sent_again_has_not_failed(begun):
+    feed(begun, TRAIN.format(name="dncnn", number=2), 100.0)
+    feed(begun, ERROR, 130.0)
+    begun.read("Trying to restart job 2.", 130.0)
+    assert begun.again == "train dncnn 0"
+    assert begun.failed == []
+    feed(begun, TRAIN.format(name="dncnn", number=2), 131.0)
+    assert begun.again == ""
+    assert begun.running["2"].started == 131.0
+    # The second time for good.
+    feed(begun, ERROR, 140.0)
+    assert [job.label for job in begun.failed] == ["train dncnn 0"]
+
+
+def test_a_group_of_a_cluster(begun):
+    feed(begun, REMOTE, 100.0)
+    assert (begun.remote, begun.cores) == (True, 100)
+    assert [begun.running[n].label for n in "78"] == ["dose", "tune tv"]
+    assert begun.running["7"].logs == ("results/logs/dose.log",)
+    feed(begun, TRAIN.format(name="dncnn", number=2), 100.0)
+    feed(begun, ERROR, 120.0)
+    failed = feed(begun, REMOTE_ERROR, 130.0)
+    assert [job.label for job in failed] == ["dose", "tune tv"]
+    begun.read("Trying to restart job b46ccb2c-0ad2-56dd-96c4-b4721534d168.", 130.0)
+    assert begun.again == "dose, tune tv"
+    # What failed before stays so.
+    assert [job.label for job in begun.failed] == ["train dncnn 0"]
+
+
+def test_of_many_running_jobs_a_few_are_named(begun):
+    for number in range(10, 30):
+        feed(begun, TRAIN.format(name=f"n{number}", number=number), 100.0)
+    named = begun.line(100.0).partition(" left: ")[2]
+    assert named == "".join(f"train n{n} 0, " for n in range(10, 16))[:-2] + " and 14 more"
 
 
 def test_without_a_measurement_a_first_guess_is_used():

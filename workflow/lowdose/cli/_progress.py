@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import time
@@ -21,13 +22,16 @@ FIRST_GUESS = {
     "all": 0,
 }
 GUESS_FOR_OTHERS = 8
+SHOWN = 6  # jobs that are named; a cluster has many at once
 
-_STARTED = re.compile(r"^(?:local)?(?:rule|checkpoint) (\S+):$")
-_FAILED = re.compile(r"^Error in (?:rule|group) (\S+?)[:,]")
-_FIELD = re.compile(r"^ {4}([a-z-]+): (.*)$")
+# Jobs that a cluster runs as a group are told with an indent.
+_STARTED = re.compile(r"^( {4})?(?:local)?(?:rule|checkpoint) (\S+):$")
+_FAILED = re.compile(r"^( {4})?Error in (?:rule|group) (\S+?)[:,]")
+_FIELD = re.compile(r"^( {4}| {8})([a-z-]+): (.*)$")
+_RESTARTED = re.compile(r"^Trying to restart job (\S+)\.$")
 _FINISHED = re.compile(r"^Finished jobid: (\d+) \(Rule: (.+)\)$")
 _STEPS = re.compile(r"^(\d+) of (\d+) steps \(")
-_CORES = re.compile(r"^Provided cores: (\d+)")
+_CORES = re.compile(r"^Provided (cores|remote nodes): (\d+)")
 _COUNT = re.compile(r"^(\S+) +(\d+)$")
 _TOLD = re.compile(r"\b([0-9.]+) (s|min) left\b")
 
@@ -42,6 +46,7 @@ class Job:
     logs: tuple[str, ...] = ()
     threads: int = 1
     started: float = 0.0
+    grouped: bool = False
 
     @property
     def label(self) -> str:
@@ -64,14 +69,17 @@ class Progress:
     done: int = 0
     total: int = 0
     cores: int = 1
+    remote: bool = False  # on a cluster, where a job's time includes its waiting
     counts: dict[str, int] = field(default_factory=dict)
     running: dict[str, Job] = field(default_factory=dict)
     finished: dict[str, list] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
+    again: str = ""  # the failed job that the last line has sent again
     nothing_to_do: str = ""
     began: float = field(default_factory=time.monotonic)
     _block: Job | None = None
     _block_failed: bool = False
+    _block_indent: str = ""
     _in_table: bool = False
 
     def read(self, line: str, now: float | None = None) -> Job | None:
@@ -85,22 +93,24 @@ class Progress:
             The time [s] on a monotonic clock.
         """
         now = time.monotonic() if now is None else now
-        line = line.rstrip()
+        line, self.again = line.rstrip(), ""
         if self._block is not None:
-            if match := _FIELD.match(line):
-                return self._read_field(*match.groups(), now)
-            if not line.startswith("        "):
+            indent = self._block_indent + "    "
+            if (match := _FIELD.match(line)) and match[1] == indent:
+                return self._read_field(match[2], match[3], now)
+            if not line.startswith(indent):
                 self._block = None
-        if match := _STARTED.match(line):
-            self._block, self._block_failed = Job(match[1]), False
-        elif match := _FAILED.match(line):
-            self._block, self._block_failed = Job(match[1]), True
+        if match := (started := _STARTED.match(line)) or _FAILED.match(line):
+            self._block, self._block_failed = Job(match[2]), started is None
+            self._block.grouped, self._block_indent = bool(match[1]), match[1] or ""
+        elif match := _RESTARTED.match(line):
+            self._restart(match[1])
         elif match := _FINISHED.match(line):
             self._finish(*match.groups(), now)
         elif match := _STEPS.match(line):
             self.done, self.total = int(match[1]), int(match[2])
         elif match := _CORES.match(line):
-            self.cores = max(1, int(match[1]))
+            self.cores, self.remote = max(1, int(match[2])), match[1] != "cores"
         elif line.startswith("Nothing to be done"):
             self.nothing_to_do = line
         elif line == "Job stats:":
@@ -139,9 +149,11 @@ class Progress:
         if ended or self.done == self.total:
             return text
         text += f", {spoken(self.seconds_left(now))} left"
-        labels = sorted((job.started, job.label) for job in self.running.values())
+        labels = [label for _, label in sorted((j.started, j.label) for j in self.running.values())]
         if labels:
-            text += ": " + ", ".join(label for _, label in labels)
+            text += ": " + ", ".join(labels[:SHOWN])
+        if len(labels) > SHOWN:
+            text += f" and {len(labels) - SHOWN} more"
         oldest = min(self.running.values(), key=lambda job: job.started, default=None)
         if oldest is not None and (last := last_lines(oldest.logs, 1)):
             text += f" ({re.sub(r'^[0-9:]{8} ', '', last[0])})"
@@ -164,6 +176,15 @@ class Progress:
         elif name == "threads" and value.isdigit():
             job.threads = int(value)
         return None
+
+    def _restart(self, number: str) -> None:
+        """Forget a failure that is not the last word: a job by its number, a group by its name."""
+        if number.isdigit():
+            again = [job for job in self.failed if job.number == number]
+        else:
+            again = list(itertools.takewhile(lambda job: job.grouped, reversed(self.failed)))
+        self.failed = [job for job in self.failed if job not in again]
+        self.again = ", ".join(job.label for job in reversed(again))
 
     def _finish(self, number: str, rule: str, now: float) -> None:
         job = self.running.pop(number, Job(rule, number, started=now))

@@ -30,6 +30,9 @@ from collections import deque
 from pathlib import Path
 
 from lowdose.cli import LAST_ERROR
+from lowdose.cli._slurm import NOTE as SLURM_NOTE
+from lowdose.cli._slurm import RUN as SLURM_RUN
+from lowdose.cli._slurm import cancel_left_jobs
 from lowdose.cli._waves import NOTICE
 from lowdose.runtime import UserError, write_text
 
@@ -76,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     _folder.check_writable(folder / REPORT.parent)
     with _folder.only_run(folder):
+        if number := cancel_left_jobs(folder):
+            print(f"Cancelled in SLURM: {number} jobs of a run that was killed.", file=sys.stderr)
         if number := _folder.end_orphans(folder):
             print(f"Ended {number} processes of a run that was killed.", file=sys.stderr)
         if _folder.stale_lock(folder):
@@ -157,7 +162,7 @@ class _Run:
         began = time.monotonic()
         try:
             code = self._snakemake()
-            if self.progress.finished:
+            if self.progress.finished and not self.progress.remote:
                 seconds = self.progress.measured | self.progress.finished
                 write_text(self.folder / SECONDS, json.dumps(seconds, indent=0))
             if code:
@@ -225,6 +230,10 @@ class _Run:
             self.display.say(line)
         if (failed := self.progress.read(line)) is not None and not stopping:
             self.display.say(f"failed: {failed.label}; the others go on")
+        elif self.progress.again and not stopping:
+            self.display.say(f"sent again: {self.progress.again}")
+        elif line.startswith(SLURM_RUN):
+            write_text(self.folder / SLURM_NOTE, line.removeprefix(SLURM_RUN))
 
     def _report(self) -> None:
         """Make the report, unless the one that is there shows just these results."""
