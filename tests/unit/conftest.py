@@ -123,3 +123,47 @@ def _locate(
             place.append((index + 0.5 * (high - low) / (2 * middle - low - high)) * step)
         found.append(place)
     return np.array(found)
+
+
+@pytest.fixture(scope="session")
+def record_of():
+    """A function that writes a file and its record, as a job would."""
+    from lowdose import records
+    from lowdose.checkout import Commit
+
+    def write(path, data: bytes, inputs=(), stage="structures", commit="a" * 40, job="1" * 32):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        record = records.Record(
+            compared=records.Compared(
+                stage=stage,
+                output=records.File(
+                    path=records.name_of(path), sha256=records.file_digest(path), bytes=len(data)
+                ),
+                commit=Commit(id=commit, dirty=False),
+                spec={"seed": 3},
+                code=records.Code(digest="0123456789ab", loaded={}),
+                seeds=records.Seeds(
+                    derivation=records.DERIVATION,
+                    streams=[records.Stream(name="structures", keys=2, roots=[3])],
+                ),
+                inputs=[records.described(one) for one in inputs],
+                libraries={"numpy": "2.4.6", "python": "3.11.7"},
+                machine=records.Machine(processor="one", threads={"asked": 1}, gpu=None),
+            ),
+            run=records.Run(
+                job=job,
+                arguments=["structures"],
+                host="here",
+                system="Linux",
+                cores=2,
+                started="2026-01-02T03:04:05+00:00",
+                seconds=1.5,
+                drawn={"structures": 4},
+                modified_ns=path.stat().st_mtime_ns,
+            ),
+        )
+        records.write(path, record)
+        return record
+
+    return write

@@ -8,6 +8,8 @@ import time
 
 import psutil
 
+from lowdose import records
+
 TINY = ("--configfile", "config/tiny.yaml")
 SHARD = "results/waves/shard000.h5"
 NETWORK = "results/networks/wide/white/seed0"
@@ -17,6 +19,7 @@ TRAINED = ("model.safetensors", "card.json", "history.jsonl")
 def test_a_simulation_that_is_stopped_and_killed(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     whole = (project.folder / SHARD).read_bytes()
+    record = records.read(project.folder / SHARD)
     (project.folder / SHARD).unlink()
     work = project.folder / "results" / "work" / "waves"
 
@@ -48,6 +51,7 @@ def test_a_simulation_that_is_stopped_and_killed(finished, tmp_path):
     done = project.study(SHARD, *TINY)
     assert done.returncode == 0, done.stderr
     assert (project.folder / SHARD).read_bytes() == whole
+    assert records.read(project.folder / SHARD).compared == record.compared
     log = (project.folder / "results" / "logs" / "simulate" / "shard000.log").read_text()
     made = [int(n) for n in re.findall(r"(\d+) of 8 waves, about", log.split("8 waves in")[-2])]
     assert made[-1] == 8 - survived
@@ -58,6 +62,7 @@ def test_a_training_that_is_killed(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     folder = project.folder / NETWORK
     whole = {name: (folder / name).read_bytes() for name in TRAINED}
+    before = {name: records.read(folder / name) for name in TRAINED}
     for path in folder.iterdir():
         path.unlink()
     log = project.folder / "results" / "logs" / "train" / "wide.white.seed0.log"
@@ -77,6 +82,10 @@ def test_a_training_that_is_killed(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     for name in TRAINED:
         assert (folder / name).read_bytes() == whole[name], name
+        again = records.read(folder / name)
+        assert again.compared == before[name].compared
+        # Other images were drawn, since a part of them was seen before the kill.
+        assert again.run.drawn["noise"] < before[name].run.drawn["noise"]
     # It went on from its state: the first hundred steps were not taken again.
     assert re.findall(r"step (\d+) of 300", log.read_text()) == ["200", "300"]
     assert not state.exists()

@@ -4,4 +4,4 @@ import sys
 
 from lowdose.cli import main
 
-sys.exit(main())
+sys.exit(main(recorded=True))

@@ -88,6 +88,13 @@ def code_digest(module: str) -> str:
     return total.hexdigest()[:12]
 
 
+def source_digest(module: str) -> str:
+    """Return a digest of the source of one module of this package, without what it imports."""
+    if (path := _path_of(module)) is None:
+        raise ValueError(f"{module} is no module of this package")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
 def _path_of(name: str) -> Path | None:
     parts = name.split(".")
     if parts[0] != "lowdose":

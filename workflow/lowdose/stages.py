@@ -378,7 +378,10 @@ def spec_from(arguments: argparse.Namespace, stage: str, **names: Any) -> dict:
     """
     if arguments.spec:
         try:
-            return json.loads(arguments.spec)
+            spec = json.loads(arguments.spec)
         except json.JSONDecodeError as error:
             raise UserError(f"--spec is no valid JSON ({error}); pass it in quotes.") from None
-    return Study(configuration.load(arguments.config)).spec(stage, **names)
+    else:
+        spec = Study(configuration.load(arguments.config)).spec(stage, **names)
+    arguments.resolved_spec = spec  # for the record of what the command makes
+    return spec

@@ -31,11 +31,20 @@ def commands() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit code (0, 2 for a user's error, 130 for Ctrl-C)."""
+def main(argv: list[str] | None = None, *, recorded: bool = False) -> int:
+    """Run one command; return the exit code (0, 2 for a user's error, 130 for Ctrl-C).
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The words of the command line.
+    recorded : bool
+        Whether the outputs of a stage get their records (:mod:`lowdose.records`).  Records
+        describe a process, so only a process that runs this one command may ask for them.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(argv)
+        return _dispatch(argv, recorded)
     except UserError as error:
         return _told(error)
     except KeyboardInterrupt:
@@ -65,7 +74,7 @@ def log(message: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(argv: list[str], recorded: bool) -> int:
     parser = _Parser(
         prog="lowdose",
         description="Neural denoising of low-dose TEM images: the commands of the study.",
@@ -98,7 +107,28 @@ def _dispatch(argv: list[str]) -> int:
     arguments.threads = fixed or os.cpu_count() or 1
     if fixed or not passes_on:  # the processes of a command that passes on fix their own
         fix_threads(arguments.threads)
+    return (_recorded if recorded else _plainly)(arguments, argv)
+
+
+def _plainly(arguments: argparse.Namespace, argv: list[str]) -> int:
     return arguments.run(arguments) or 0
+
+
+def _recorded(arguments: argparse.Namespace, argv: list[str]) -> int:
+    """Run a command and, where it is a stage, write the records of what it has made."""
+    from lowdose.cli._observed import RECORDED, Observer
+
+    if arguments.command not in RECORDED:
+        return _plainly(arguments, argv)
+    observer = Observer(arguments.command, argv)
+    code = _plainly(arguments, argv)
+    if code == 0:
+        try:
+            observer.write_records(arguments)
+        except Exception as error:
+            # Hours of training are not given up for a record; the manifest names what has none.
+            log(f"no record of this command's outputs: {type(error).__name__}: {error}")
+    return code
 
 
 def _place_of_command(argv: list[str]) -> int | None:

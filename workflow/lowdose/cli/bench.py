@@ -80,14 +80,6 @@ def chosen(names: list[str], quick: bool) -> list[str]:
 
 def processor() -> str:
     """Name the processor and how many cores of it this process may use."""
-    import os
+    from lowdose.machine import processor_model, usable_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    model = "unknown processor"
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    return f"{model}, {cores} cores"
+    return f"{processor_model()}, {usable_cores()} cores"
