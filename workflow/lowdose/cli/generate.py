@@ -1,4 +1,4 @@
-"""Write every generated file: conda environments, configuration schema and its page."""
+"""Write every generated file: conda environments, schemas, the configuration's page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from lowdose.runtime import UserError, write_text
 
-HELP = "write the generated files (conda environments, schema, configuration page)"
+HELP = "write the generated files (conda environments, schemas, configuration page)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def generators() -> list[Callable[[], dict[str, str]]]:
     """Return the functions that generate files: path from the project's root to text."""
-    from lowdose import config_docs, environments
+    from lowdose import config_docs, environments, manifest, records
 
-    return [environments.conda_files, config_docs.generated_files]
+    return [
+        environments.conda_files,
+        config_docs.generated_files,
+        records.generated_files,
+        manifest.generated_files,
+    ]

@@ -20,7 +20,6 @@ import contextlib
 import json
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from collections import deque
 from pathlib import Path
 
 from lowdose.cli import LAST_ERROR
+from lowdose.cli._failures import last_sentence, told
 from lowdose.cli._slurm import NOTE as SLURM_NOTE
 from lowdose.cli._slurm import RUN as SLURM_RUN
 from lowdose.cli._slurm import cancel_left_jobs
@@ -166,11 +166,12 @@ class _Run:
                 seconds = self.progress.measured | self.progress.finished
                 write_text(self.folder / SECONDS, json.dumps(seconds, indent=0))
             if code:
-                return self._failed(code)
+                return told(self.folder, code, self.progress.failed, list(self.tail), self.errors)
             if self.progress.nothing_to_do:
                 print(self.progress.nothing_to_do)
             if self.whole:
                 self._report()
+                self._manifest()
                 self._headline(time.monotonic() - began)
             elif not self.progress.nothing_to_do:
                 print(f"Done: {self.progress.done} of {self.progress.total} jobs.")
@@ -256,7 +257,7 @@ class _Run:
         if done.returncode or not (self.folder / REPORT).is_file():
             self.tail = deque(done.stdout.splitlines(), maxlen=200)
             raise UserError(
-                f"Snakemake could not make {REPORT}: {self._last_sentence()}; the results "
+                f"Snakemake could not make {REPORT}: {last_sentence(self.tail)}; the results "
                 "themselves are finished, so mend that and run again."
             )
         write_text(self.folder / REPORTED, json.dumps(state))
@@ -267,81 +268,16 @@ class _Run:
         for line in _json(self.folder / HEADLINE).get("lines", []):
             print(f"  {line}")
 
-    def _failed(self, code: int) -> int:
-        """Say why; return the exit code of the whole command."""
-        if code == 130:
-            print("Stopped by Ctrl-C; ./study run continues from here.", file=sys.stderr)
-            return 130
-        if sentences := self._sentences():
-            for sentence in sentences[:-1]:
-                print(f"lowdose: {sentence}", file=sys.stderr)
-            raise UserError(sentences[-1])
-        text = "\n".join(self.tail)
-        if match := re.search(r"^No rule to produce (\S+)", text, re.MULTILINE):
-            raise UserError(
-                f"There is no rule or result {match[1]}; ./study run --list-target-rules and "
-                "results/README.md name what there is."
-            )
-        if "No space left on device" in text or "Disk quota exceeded" in text:
-            raise UserError(
-                "The disk is full; free some space and run again (finished results are kept)."
-            )
-        if match := re.search(r"NotADirectoryError: .*'(.+?)'", text):
-            raise UserError(
-                f"{match[1]} cannot be written because a file is in the way where one of its "
-                "folders should be; move it aside and run again."
-            )
-        if "Read-only file system" in text or "Permission denied" in text:
-            raise UserError(
-                f"{self.folder} or a folder in it cannot be written ({self._last_sentence()}); "
-                "make it writable, or run in a copy of the project that you own."
-            )
-        if code < 0:
-            from lowdose.cli import _folder
+    def _manifest(self) -> None:
+        """List all results; say what is not as it should be, which is no failure of this run."""
+        from lowdose import manifest
+        from lowdose.cli.manifest import told as told_of
 
-            _folder.end_orphans(self.folder)
-            print(
-                f"lowdose: Snakemake was killed (signal {-code}; 9 may mean that memory ran out); "
-                "./study run continues from what is finished.",
-                file=sys.stderr,
-            )
-            return 1
-        self._show_failed_jobs()
-        return 1
-
-    def _show_failed_jobs(self) -> None:
-        from lowdose.cli._progress import last_lines
-
-        if not self.progress.failed:
-            print("\n".join(self.tail), file=sys.stderr)
-            print(f"lowdose: Snakemake failed: {self._last_sentence()}.", file=sys.stderr)
-            return
-        for job in self.progress.failed:
-            where = ", ".join(job.logs) or "no log"
-            print(f"\n{job.label} failed; the end of its log ({where}):", file=sys.stderr)
-            paths = tuple(str(self.folder / log) for log in job.logs)
-            print("\n".join(f"  | {line}" for line in last_lines(paths, 15)), file=sys.stderr)
-        names = ", ".join(job.label for job in self.progress.failed)
-        print(
-            f"lowdose: {names} failed (logs above); the finished results are kept, and "
-            "./study run continues from them.",
-            file=sys.stderr,
-        )
-
-    def _sentences(self) -> list[str]:
-        """Return what the jobs of this run have refused, each sentence once."""
-        try:
-            lines = self.errors.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return []
-        return list(dict.fromkeys(line for line in lines if line))
-
-    def _last_sentence(self) -> str:
-        lines = [line.strip() for line in self.tail if line.strip()]
-        lines = [
-            line for line in lines if not line.startswith(("Complete log", "Elapsed", "At le"))
-        ]
-        return lines[-1].rstrip(".") if lines else "it said nothing"
+        results = self.folder / REPORT.parent
+        made = manifest.make(results, trusting=True)
+        lines = told_of(made, manifest.write(results, made))
+        if len(lines) > 1:
+            self.display.say("\n".join(lines))
 
 
 def _environment(folder: Path, errors: Path | None = None) -> dict[str, str]:
