@@ -58,8 +58,13 @@ class Observer:
         self.drawn: Counter[tuple[str, int, int]] = Counter()
         self._carried = _lowdose_modules()  # what every command loads to read its specification
         self._watching = True
+
+        def hear(event: str, words: tuple) -> None:  # called some ten thousand times: kept short
+            if event == "open" or event == "os.rename":
+                self._heard(event, words)
+
         # An audit hook cannot be taken back: this one goes deaf when the command has ended.
-        sys.addaudithook(self._audited)
+        sys.addaudithook(hear)
         _when_imported("h5py", self._watch_h5py)
         _when_imported("safetensors", self._watch_safetensors)
         _when_imported("pandas", self._watch_pandas)
@@ -67,15 +72,15 @@ class Observer:
 
     # ---- what is seen ---------------------------------------------------------------------------
 
-    def _audited(self, event: str, arguments: tuple) -> None:
-        if event not in ("open", "os.rename") or not self._watching:
+    def _heard(self, event: str, words: tuple) -> None:
+        if not self._watching:
             return
         # An error here would be one of the command that is watched.
         with contextlib.suppress(OSError, ValueError):
             if event == "open":
-                self._opened(*arguments)
+                self._opened(*words)
             else:  # os.replace, too
-                self.written[os.path.abspath(os.fsdecode(arguments[1]))] = None
+                self.written[os.path.abspath(os.fsdecode(words[1]))] = None
 
     def _opened(self, path: Any, mode: str | None, flags: int) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
