@@ -1,5 +1,6 @@
 """A small particle with known columns, and frames that show it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,10 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
+from lowdose.config_world import MARGIN_TOP_NM
 from lowdose.data.frames import FrameSet
+from lowdose.evaluation.benchmark import counted_sets
+from lowdose.evaluation.benchmark_files import write_benchmark
 
 SPACING_NM, LAYER_NM = 0.240, 0.2263
 PIXEL_NM = 0.0122
@@ -113,3 +117,77 @@ def spec() -> dict:
         "realisations_elsewhere": 1,
         "seed": 7,
     }
+
+
+def padded(frames: FrameSet, top: int = 60, left: int = 30, right: int = 60) -> FrameSet:
+    """Return the frames in more vacuum, so that a crop has something to leave out."""
+    columns = frames.columns
+    number = columns.groupby("frame").cumcount()
+    return replace(
+        frames,
+        clean=np.pad(frames.clean, ((0, 0), (top, 0), (left, right)), constant_values=1.0),
+        columns=columns.assign(column=number, x_nm=columns["x_nm"] + left * PIXEL_NM,
+                               y_nm=columns["y_nm"] + top * PIXEL_NM),
+        table=frames.table.assign(interface_y_nm=INTERFACE_NM + top * PIXEL_NM),
+    )  # fmt: skip
+
+
+def pairs_of(frames: FrameSet) -> pd.DataFrame:
+    """Return the matched pairs of a set as ``pairs.csv`` has them, in the cell's coordinates."""
+    rows = []
+    for base, own in frames.table.groupby("base_shape"):
+        names = own.drop_duplicates("defect").set_index("defect")
+        gone = frames.columns[(frames.columns["frame"] == names.loc["D1", "frame"])
+                              & (frames.columns["site"] == "vacancy")].iloc[0]  # fmt: skip
+        rows.append({
+            "pair": f"{base}-D0-D1", "kind": "vacancy", "model_present": f"{base}-D0",
+            "model_absent": f"{base}-D1", "element": "Pt", "column": gone["column"],
+            "x_nm": gone["x_nm"], "y_nm": gone["y_nm"] + MARGIN_TOP_NM, "n_atoms": 6,
+            "site": "corner", "base_shape": base, "layers": 16, "tilt_x_deg": 0.0,
+            "tilt_y_deg": 0.0,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session")
+def sources() -> dict[str, FrameSet]:
+    """Frozen sets as a study has them; the particles of the shift `registry` have moved."""
+    test = padded(frame_set("PtNp1a", "PtNp1b", "PtNp1c"))
+    unmoved = padded(frame_set("PtNp1a", "PtNp1b"))
+    moved = padded(frame_set("PtNp1a", "PtNp1b"), left=40, right=50)
+    n = len(unmoved.table)
+    shifted = replace(
+        unmoved,
+        clean=np.concatenate([unmoved.clean, moved.clean]),
+        columns=pd.concat(
+            [unmoved.columns, moved.columns.assign(frame=moved.columns["frame"] + n)],
+            ignore_index=True,
+        ),
+        table=pd.concat([unmoved.table.assign(shift="none"),
+                         moved.table.assign(shift="registry", frame=moved.table["frame"] + n)],
+                        ignore_index=True),
+    )  # fmt: skip
+    return {
+        "validation": padded(frame_set("PtNp2a", "PtNp2b")), "test": test, "shifted": shifted,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pairs(sources) -> pd.DataFrame:
+    """Matched pairs of the test and the shifted frames."""
+    return pairs_of(sources["test"])
+
+
+@pytest.fixture(scope="session")
+def counted(sources, pairs):
+    """The sets of a small benchmark, at two doses."""
+    many = {"validation": 2, "test": 2, "shifted": 1}
+    return counted_sets(sources, pairs, [0.45, 2.0], many, seed=7)
+
+
+@pytest.fixture(scope="session")
+def benchmark(counted, tmp_path_factory):
+    """That benchmark on disk; no test may change it."""
+    about = {"study": "small", "seed": 7, "spec": {}, "spec_digest": "0",
+             "scoring": {"sigma_nm": 0.049, "gate_nm": 0.072, "draws": 200}}  # fmt: skip
+    return write_benchmark(tmp_path_factory.mktemp("benchmark"), counted, about)
