@@ -147,11 +147,28 @@ def test_a_table_of_the_trained_is_held_against_its_intervals(now, detail):
     assert (item.detail or None) == detail
 
 
-def test_what_was_not_trained_has_no_such_freedom():
+@pytest.mark.parametrize(
+    ("now", "verdict"), [(33.1, "agrees"), (33.45, "agrees"), (33.55, "differs")]
+)
+def test_what_was_not_trained_may_round_otherwise_and_no_more(now, verdict):
+    """A quarter of the interval's width, which two intervals that meet may exceed by far."""
     was = table(33.0, 32.0, 34.0, denoiser="gaussian")
-    now = table(33.5, 32.5, 34.5, denoiser="gaussian")
-    ((item),) = compare(was, now)
-    assert item.verdict == "differs" and item.detail.startswith("psnr_db 33, now 33.5")
+    ((item),) = compare(was, table(now, 32.5, 34.5, denoiser="gaussian"))
+    assert item.verdict == verdict
+    assert item.detail == ("" if verdict == "agrees" else
+                           "psnr_db 33 [32, 34], now 33.55 [32.5, 34.5]")  # fmt: skip
+
+
+@pytest.mark.parametrize(("psnr", "f1", "differs"), [(30.1, 0.88, False), (30.5, 0.9, True),
+                                                     (30.0, 0.86, True)])  # fmt: skip
+def test_scores_of_what_was_not_trained_are_compared_by_shape(psnr, f1, differs):
+    def scores(psnr, f1):
+        row = {"denoiser": "white", "dose_e_per_px": 0.45, "base_shape": "PtNp1a", "psnr": psnr,
+               "contrast_psnr": 5.0, "ssim": 0.9, "f1": f1}  # fmt: skip
+        return {"scores": pd.DataFrame([row])}
+
+    ((item),) = compare(scores(30.0, 0.9), scores(psnr, f1))
+    assert (item.verdict == "differs") is differs
 
 
 def test_a_reference_is_what_it_was_made_of(tmp_path, published):

@@ -34,6 +34,7 @@ from lowdose.cli._slurm import NOTE as SLURM_NOTE
 from lowdose.cli._slurm import RUN as SLURM_RUN
 from lowdose.cli._slurm import cancel_left_jobs
 from lowdose.cli._waves import NOTICE
+from lowdose.cli.verify import beside_published
 from lowdose.runtime import UserError, write_text
 
 HELP = "run the study with Snakemake and make its report"
@@ -151,6 +152,8 @@ class _Run:
         self.report_command = [*command, *words, "--report", str(REPORT)]
         self.words = words
         self.whole = not any(getattr(options, name, None) for name in PARTS)
+        # Only the quick study has a reference that every run can be held against.
+        self.published = not (options.configfile or options.config)
         self.echo = any(getattr(options, name, None) for name in TALKATIVE)
         self.folder = folder
         self.errors = folder / ".snakemake" / f"lowdose-errors-{os.getpid()}.txt"
@@ -172,6 +175,9 @@ class _Run:
             if self.whole:
                 self._report()
                 self._manifest()
+                if self.published and not self.progress.nothing_to_do:
+                    self.display.say("comparing with the published quick study")
+                    print("\n".join(beside_published(self.folder / "results")))
                 self._headline(time.monotonic() - began)
             elif not self.progress.nothing_to_do:
                 print(f"Done: {self.progress.done} of {self.progress.total} jobs.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 HELP = "compare results with a published reference, item by item"
 
-REFERENCES = Path(__file__).parents[3] / "results" / "reference"
+QUICK = Path(__file__).parents[3] / "results" / "reference" / "quick" / "verify"
 SHOWN = 6  # differences of a kind
 
 
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, nargs="?", default=Path("results"),
                         help="folder that ./study run has filled (default: results)")  # fmt: skip
     parser.add_argument("--reference", type=Path, metavar="FOLDER",
-                        default=REFERENCES / "quick" / "verify",
+                        default=QUICK,
                         help="what to compare with (default: the quick study's)")  # fmt: skip
     parser.add_argument("--kinds", nargs="+", metavar="KIND",
                         help="only these, such as columns, frames, scores")  # fmt: skip
@@ -68,6 +68,27 @@ def summary(items: list) -> str:
     text = f"{agree} of {agree + differ + missing} items agree, {differ} differ"
     text += f", {missing} are missing" if missing else ""
     return text + (f"; {added} that the reference has not" if added else "")
+
+
+def beside_published(results: Path) -> list[str]:
+    """Return what a run of the quick study says at its end: how it compares with the published one.
+
+    A difference is no failure of the run: whoever edits ``config/config.yaml`` wants one.
+    """
+    from lowdose.runtime import UserError
+
+    try:
+        items = [item for item in verified(results, QUICK) if item.verdict != "added"]
+    except UserError as error:
+        return [f"Not compared with the published quick study: {error}"]
+    unlike = [item for item in items if item.verdict in ("differs", "missing")]
+    kinds = list(dict.fromkeys(item.kind for item in unlike))
+    lines = [
+        f"{len(items) - len(unlike)} of {len(items)} items agree with the published quick study"
+    ]
+    if unlike:
+        lines[0] += f"; others in {', '.join(kinds)} (./study verify tells which)"
+    return lines
 
 
 def _show(items: list, most: int | None) -> None:

@@ -111,9 +111,10 @@ def _differences(kind: str, published: Mapping, here: Mapping) -> Iterator[str]:
             yield f"{name} {_shown(was)}, not there now"
             continue
         now = here[name]
-        if trained and kind.startswith("tables/") and _is_number(was) and name not in COUNTS:
-            # Of what was trained, a number is as good as its interval; without one, not compared.
-            if _has_interval(published, name) and not _overlap(published, here, name):
+        if kind in rules.WITH_INTERVALS and _is_number(was) and name not in COUNTS:
+            # A number is as good as its interval; without one, it is not compared.
+            same = _overlap if trained else _within
+            if _has_interval(published, name) and not same(published, here, name):
                 yield f"{name} {_interval(published, name)}, now {_interval(here, name)}"
             continue
         if not _equal(was, now, rules.tolerance_of(kind, name)):
@@ -157,6 +158,15 @@ def _overlap(published: Mapping, here: Mapping, name: str) -> bool:
     low, high = _limits(name)
     apart = (one[low] > other[high] for one, other in ((published, here), (here, published)))
     return not any(apart)  # of what is not known, neither is greater
+
+
+def _within(published: Mapping, here: Mapping, name: str) -> bool:
+    """Return whether a number of what was not trained here moved by rounding only."""
+    was, now = published[name], here[name]
+    width = published[_limits(name)[1]] - published[_limits(name)[0]]
+    if _is_nan(was) or _is_nan(now) or _equal(was, now, rules.UNTRAINED):
+        return _equal(was, now, rules.UNTRAINED)
+    return abs(was - now) <= rules.FLIPPED_SHARE * width  # false where there is no width
 
 
 def _has_interval(row: Mapping, name: str) -> bool:
