@@ -16,7 +16,7 @@ from lowdose.records import known_digest, name_of, record_path, results_of
 from lowdose.runtime import UserError
 
 
-def test_the_place_of_a_record(tmp_path):
+def test_the_place_of_a_record(tmp_path, monkeypatch):
     results = tmp_path / "results"
     found = record_path(results / "networks" / "wide" / "card.json")
     assert found == results / "provenance" / "networks" / "wide" / "card.json.json"
@@ -28,6 +28,12 @@ def test_the_place_of_a_record(tmp_path):
     alone = tmp_path / "elsewhere" / "a.csv"
     assert record_path(alone) == tmp_path / "elsewhere" / "provenance" / "a.csv.json"
     assert name_of(alone) == "a.csv"
+    # A working folder that happens to lie in a folder of that name.
+    here = tmp_path / "results" / "project"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert name_of(here / "tables" / "a.csv") == "tables/a.csv"
+    assert results_of(here / "results" / "tables" / "a.csv") == here / "results"
     card = ROOT / "workflow" / "lowdose" / "denoisers" / "released" / "white" / "card.json"
     assert name_of(card) == "workflow/lowdose/denoisers/released/white/card.json"
 

@@ -129,13 +129,16 @@ class Record(_Part):
 def results_of(path: Path) -> Path:
     """Return the folder of results that a file belongs to.
 
-    It is the innermost folder of its path that is called ``results``; a file outside of one
-    belongs to its own folder.
+    It is the innermost folder of its path that is called ``results``, in the project or in the
+    working folder if the file is in one of these; a file outside of any belongs to its own folder.
     """
     path = Path(path).absolute()
+    outermost = next((one for one in (ROOT, Path.cwd()) if path.is_relative_to(one)), None)
     for folder in path.parents:
         if folder.name == RESULTS:
             return folder
+        if folder == outermost:
+            break
     return path.parent
 
 
