@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,9 @@ class _Architecture(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Module and class.  Named, not imported: a network's training depends on its own architecture,
+    # and adding one retrains nothing.
+    network: ClassVar[tuple[str, str]]
     deepened_by: ClassVar[str] = ""  # the key that sets the number of halvings, in the plural
     losses: ClassVar[tuple[str, ...]] = ("mse", "poisson")  # from which it can learn
 
@@ -53,6 +56,7 @@ class _Architecture(BaseModel):
 class DnCNNSpec(_Architecture):
     """DnCNN (Zhang et al. 2017): a plain stack of 3 x 3 convolutions."""
 
+    network: ClassVar = ("lowdose.denoisers.networks.dncnn", "DnCNN")
     architecture: Literal["dncnn"]
     layers: int = Field(20, ge=2, le=64, description="convolutions; the field is 2 layers + 1")
     channels: int = Field(64, ge=1, le=1024, description="channels of the hidden layers")
@@ -67,6 +71,7 @@ class DnCNNSpec(_Architecture):
 class DurrSpec(_Architecture):
     """U-Net of arXiv 1805.07709 with one halving and dilated convolutions."""
 
+    network: ClassVar = ("lowdose.denoisers.networks.durr", "Durr")
     architecture: Literal["durr"]
     channels: int = Field(32, ge=1, le=1024, description="channels; twice as many at half size")
     stem: Stem = Field(1, description=STEM)
@@ -86,6 +91,7 @@ class DurrSpec(_Architecture):
 class PaperUNetSpec(_Architecture):
     """U-Net of Vincent et al. (2021)."""
 
+    network: ClassVar = ("lowdose.denoisers.networks.paper_unet", "PaperUNet")
     deepened_by: ClassVar[str] = "scales"
     architecture: Literal["paper-unet"]
     scales: int = Field(4, ge=2, le=6, description="number of 2 x 2 poolings")
@@ -104,6 +110,7 @@ class PaperUNetSpec(_Architecture):
 class UNetSpec(_Architecture):
     """U-Net with `scales` poolings; `stem` 4 runs every layer on 1/16 of the pixels."""
 
+    network: ClassVar = ("lowdose.denoisers.networks.unet", "UNet")
     deepened_by: ClassVar[str] = "scales"
     architecture: Literal["unet"]
     scales: int = Field(4, ge=0, le=7, description="number of 2 x 2 poolings")
@@ -130,6 +137,7 @@ class UNetSpec(_Architecture):
 class ResUNetSpec(_Architecture):
     """Residual U-Net: what the release networks are."""
 
+    network: ClassVar = ("lowdose.denoisers.networks.resunet", "ResUNet")
     deepened_by: ClassVar[str] = "widths"
     architecture: Literal["resunet"]
     stem: Literal[1, 2, 4, 6, 8] = Field(4, description=STEM)
@@ -231,6 +239,7 @@ class ResUNetSpec(_Architecture):
 class BlindSpotSpec(_Architecture):
     """U-Net with a structural blind spot, which learns from noisy frames alone (loss `counts`)."""
 
+    network: ClassVar = ("lowdose.denoisers.networks.blind_spot", "BlindSpot")
     deepened_by: ClassVar[str] = "scales"
     losses: ClassVar[tuple[str, ...]] = ("counts",)
     architecture: Literal["blind-spot"]
@@ -276,15 +285,10 @@ class UDVDSpec(BaseModel):
 
 NetworkSpec = DnCNNSpec | DurrSpec | PaperUNetSpec | UNetSpec | ResUNetSpec | BlindSpotSpec
 
-# Architecture -> module and class.  Named, not imported: a network's training depends on its own
-# architecture, and adding one here retrains nothing.
+# Architecture -> module and class.
 ARCHITECTURES = {
-    "blind-spot": ("lowdose.denoisers.networks.blind_spot", "BlindSpot"),
-    "dncnn": ("lowdose.denoisers.networks.dncnn", "DnCNN"),
-    "durr": ("lowdose.denoisers.networks.durr", "Durr"),
-    "paper-unet": ("lowdose.denoisers.networks.paper_unet", "PaperUNet"),
-    "resunet": ("lowdose.denoisers.networks.resunet", "ResUNet"),
-    "unet": ("lowdose.denoisers.networks.unet", "UNet"),
+    get_args(spec.model_fields["architecture"].annotation)[0]: spec.network
+    for spec in get_args(NetworkSpec)
 }
 
 
