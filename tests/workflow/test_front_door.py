@@ -81,7 +81,7 @@ def test_help_needs_nothing(project):
     done = study(project, "--help", PYTHON="/nowhere")
     assert done.returncode == 0
     for command in ("run", "test", "bench", "release", "denoise", "inspect", "example", "view",
-                    "optional", "shell", "clean"):  # fmt: skip
+                    "optional", "docs", "shell", "clean"):  # fmt: skip
         assert f"\n  {command} " in done.stdout
     assert not (project / ".venv").exists()
     assert study(project, "run", "--help", PYTHON="/nowhere").stdout == done.stdout
@@ -93,6 +93,7 @@ def test_an_unknown_command_or_part(project):
     refused(study(project, "test", "units"), 'there is no part "units" of the tests')
     refused(study(project, "optional", "bm3d"), 'nothing optional called "bm3d"; choose topaz')
     refused(study(project, "clean", "--all"), "clean knows only --yes, not --all")
+    refused(study(project, "docs", "serve"), "docs takes no arguments, not serve")
 
 
 @pytest.mark.parametrize("command", ["denoise", "inspect", "example", "view"])
