@@ -75,6 +75,26 @@ def log(message: str) -> None:
 
 
 def _dispatch(argv: list[str], recorded: bool) -> int:
+    arguments, fixes_threads = parsed(argv)
+    if fixes_threads:
+        fix_threads(arguments.threads)
+    return (_recorded if recorded else _plainly)(arguments, argv)
+
+
+def parsed(argv: list[str]) -> tuple[argparse.Namespace, bool]:
+    """Return the arguments of a command, with its function `run`; nothing is run.
+
+    Returns
+    -------
+    arguments : argparse.Namespace
+    fixes_threads : bool
+        Whether this process, rather than one that it starts, shall fix its threads.
+
+    Raises
+    ------
+    UserError
+        If there is no such command or option, or a value is not possible.
+    """
     parser = _Parser(
         prog="lowdose",
         description="Neural denoising of low-dose TEM images: the commands of the study.",
@@ -105,9 +125,8 @@ def _dispatch(argv: list[str], recorded: bool) -> int:
         arguments = parser.parse_args(argv)
     fixed = arguments.threads
     arguments.threads = fixed or os.cpu_count() or 1
-    if fixed or not passes_on:  # the processes of a command that passes on fix their own
-        fix_threads(arguments.threads)
-    return (_recorded if recorded else _plainly)(arguments, argv)
+    # The processes of a command that passes on fix their own.
+    return arguments, bool(fixed) or not passes_on
 
 
 def _plainly(arguments: argparse.Namespace, argv: list[str]) -> int:
