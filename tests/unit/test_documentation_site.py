@@ -100,7 +100,7 @@ def test_links_to_other_places_are_few_and_known(pages):
         for page in pages.values() for link in page.links if link.startswith("http")
     }  # fmt: skip
     assert hosts <= {
-        "doi.org", "snakemake.github.io", "hyperspy.org",
+        "doi.org", "snakemake.github.io", "hyperspy.org", "w3id.org",
         "www.mkdocs.org", "github.com", "readthedocs.org",  # the theme's own footer
     }  # fmt: skip
 
