@@ -135,7 +135,7 @@ def test_an_architecture(copy, summaries):
     assert jobs(copy, overlay) == new | TRAINED | summaries
     # The architectures of the others have not changed.
     assert copy.planned() == set()
-    tests(copy, "test_dilated.py")
+    passes(copy, "test_dilated.py")
 
     # It computes: untrained it says vacuum, with positive weights it sees as far as it claims.
     (copy.folder / "asked.py").write_text(
@@ -165,10 +165,10 @@ def test_an_architecture(copy, summaries):
 
 def contract(project, name):
     """Run the registry's contract tests of one denoiser on the copy."""
-    tests(project, "test_contract.py", "-k", f"{name} or {name}-", at_least=10)
+    passes(project, "test_contract.py", "-k", f"{name} or {name}-", at_least=10)
 
 
-def tests(project, file, *words, at_least=1):
+def passes(project, file, *words, at_least=1):
     """Run a file of the tests of denoisers on the copy."""
     folder = project.folder / "tests" / "unit" / "denoisers"
     folder.mkdir(parents=True, exist_ok=True)
