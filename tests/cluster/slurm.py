@@ -39,7 +39,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=cred_expire=10
+AuthInfo=cred_expire=20
 SlurmctldPort={ports[0]}
 SlurmctldPidFile={folder}/run/slurmctld.pid
 SlurmdPidFile={folder}/run/slurmd-%n.pid
@@ -60,14 +60,17 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 SlurmctldTimeout=30
-SlurmdTimeout=10
+SlurmdTimeout=15
+# A machine that is busy with other things answers late.
+MessageTimeout=60
+BatchStartTimeout=120
 MinJobAge=300
 InactiveLimit=0
 KillWait=30
 Waittime=0
-NodeName=DEFAULT NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=32000 Gres=gpu:1
-NodeName=node1 Port={ports[1]}
-NodeName=node2 Port={ports[2]}
+NodeName=DEFAULT CPUs=2 RealMemory=32000 Gres=gpu:1
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 PartitionName=main Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -156,7 +159,7 @@ class Cluster:
         self._daemon("slurmctld", "-c")
         for node in NODES:
             self.start_node(node)
-        self.wait_until(lambda: self.nodes("idle") == set(NODES), 30, "both nodes are idle")
+        self.wait_until(lambda: self.nodes("idle") == set(NODES), 120, "both nodes are idle")
 
     def stop(self) -> None:
         """End everything that `start` has started, and its configuration."""
@@ -176,13 +179,14 @@ class Cluster:
         list of int
             The SLURM numbers of the jobs that were on it.
         """
-        jobs = self.jobs("--states=RUNNING", f"--nodelist={name}")
         node = _process(self.folder / "run" / f"slurmd-{name}.pid", "slurmd")
         assert node is not None, f"{name} is not alive"
+        node.kill()  # first, so that no further job begins there
+        jobs = self.jobs("--states=RUNNING", f"--nodelist={name}")
         # A step's daemon leaves the node's family; its work lies under it.
         spool = str(self.folder / "spool" / name)
         family = [node, *_under(_steps(jobs))]
-        for process in family:
+        for process in family[1:]:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(family, timeout=10)
@@ -244,7 +248,7 @@ class Cluster:
         shutil.chown(MUNGE_PID.parent, "munge", "munge")
         (self.folder / OUR_MUNGE).touch()
         self._daemon("runuser", "-u", "munge", "--", shutil.which("munged"))
-        self.wait_until(_munge_answers, 10, "munge answers")
+        self.wait_until(_munge_answers, 60, "munge answers")
 
     def _daemon(self, *words: str) -> None:
         with open(self.folder / "log" / "start.log", "a") as log:
