@@ -19,6 +19,8 @@ TEXT = " ".join(
     .split()
 )
 REFERENCE = 0.45
+SHIFTED = ["none", "phonons", "second-code", "coherence", "optics", "camera", "drift",
+           "contamination", "registry"]  # fmt: skip
 NUMBER = r"(−?\d+(?:\.\d+)?)"
 
 
@@ -53,7 +55,13 @@ def test_images_and_events():
 def test_adaptation():
     table = at("adaptation", "network", "case").loc["white"]
     alone = table[table["left_alone"] == 1].index
-    assert {"in distribution", "phonons", "camera", "contamination", "Au on TiO2"} <= set(alone)
+    assert {"in distribution", "Au on TiO2"} <= set(alone)
+    frames = at("adaptation_frames", "network", "case").loc["white"]
+    shifted = frames.loc[SHIFTED, "gain_db"]
+    same, of, gain, loss = said("on # of # frames of the shifted set (of the others one gains # "
+                                "and one loses # dB)")  # fmt: skip
+    assert [same, of] == [(shifted == 0).sum(), len(shifted)] and of - same == 2
+    assert [gain, -loss] == pytest.approx([shifted.max(), shifted.min()], abs=0.0051)
     gains = said("it gains # dB [#, #] at forty times the dose and # dB [#, #] where the contrast")
     columns = ["gain_db", "gain_low", "gain_high"]
     expected = table.loc[["dose x 40", "inverted contrast"], columns].to_numpy().ravel()
