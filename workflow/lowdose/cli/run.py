@@ -177,7 +177,8 @@ class _Run:
                 self._manifest()
                 if self.published and not self.progress.nothing_to_do:
                     self.display.say("comparing with the published quick study")
-                    print("\n".join(beside_published(self.folder / "results")))
+                    for line in beside_published(self.folder / "results"):
+                        print(line)
                 self._headline(time.monotonic() - began)
             elif not self.progress.nothing_to_do:
                 print(f"Done: {self.progress.done} of {self.progress.total} jobs.")

@@ -75,12 +75,14 @@ def beside_published(results: Path) -> list[str]:
 
     A difference is no failure of the run: whoever edits ``config/config.yaml`` wants one.
     """
+    from lowdose.cli import log
     from lowdose.runtime import UserError
 
     try:
         items = [item for item in verified(results, QUICK) if item.verdict != "added"]
     except UserError as error:
-        return [f"Not compared with the published quick study: {error}"]
+        log(f"not compared with the published quick study: {error}")
+        return []
     unlike = [item for item in items if item.verdict in ("differs", "missing")]
     kinds = list(dict.fromkeys(item.kind for item in unlike))
     lines = [
