@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lowdose.verification.compare import Item
 from lowdose.verification.retrained import retrained_scores, seed_sd
 
 SHAPES = [f"PtNp{k}a" for k in range(1, 9)]
@@ -34,7 +33,7 @@ def test_only_five_in_a_hundred_reruns_are_called_different_by_chance():
     rng = np.random.default_rng(1)
     found = 0
     for _ in range(200):
-        items = list(retrained_scores(scores(rng), scores(rng), Item))
+        items = list(retrained_scores(scores(rng), scores(rng)))
         assert len(items) == 2 * 3 * 4
         found += any(item.verdict == "differs" for item in items)
     assert found <= 20  # 10 expected at most; the chance of more than 20 is 0.1 %
@@ -43,7 +42,7 @@ def test_only_five_in_a_hundred_reruns_are_called_different_by_chance():
 def test_a_decibel_and_a_half_is_found_and_named():
     """Between shapes lie four decibels; paired by shape, that does not hide one and a half."""
     rng = np.random.default_rng(2)
-    items = list(retrained_scores(scores(rng), scores(rng, offset=-1.5), Item))
+    items = list(retrained_scores(scores(rng), scores(rng, offset=-1.5)))
     unlike = [item for item in items if item.verdict == "differs"]
     assert len(unlike) >= 10
     assert unlike[0].item == "narrow.white at 0.2 e/pixel, PSNR [dB]"
@@ -67,7 +66,7 @@ def test_other_shapes_and_missing_networks_are_said():
     rng = np.random.default_rng(4)
     was = scores(rng)
     now = was[(was["base_shape"] != "PtNp1a") & ~was["denoiser"].str.startswith("narrow")]
-    items = list(retrained_scores(was, now, Item))
+    items = list(retrained_scores(was, now))
     verdicts = {item.item.split()[0]: item.verdict for item in items}
     assert verdicts == {"narrow.white": "missing", "wide.white": "differs"}
     assert {i.detail for i in items if i.verdict == "differs"} == {"the base shapes are others"}

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         _write(arguments.output, items)
     _show(items, None if arguments.all else SHOWN)
-    return int(any(item.verdict in ("differs", "missing") for item in items))
+    return int(any(item.is_unlike for item in items))
 
 
 def verified(results: Path, reference: Path, kinds: list[str] | None = None) -> list:
@@ -61,7 +61,7 @@ def verified(results: Path, reference: Path, kinds: list[str] | None = None) -> 
 
 def summary(items: list) -> str:
     """Return in one line how many items agree, differ, are missing and were added."""
-    from lowdose.verification.compare import VERDICTS
+    from lowdose.verification.items import VERDICTS
 
     numbers = [sum(item.verdict == verdict for item in items) for verdict in VERDICTS]
     agree, differ, missing, added = numbers
@@ -83,7 +83,7 @@ def beside_published(results: Path) -> list[str]:
     except UserError as error:
         log(f"not compared with the published quick study: {error}")
         return []
-    unlike = [item for item in items if item.verdict in ("differs", "missing")]
+    unlike = [item for item in items if item.is_unlike]
     kinds = list(dict.fromkeys(item.kind for item in unlike))
     lines = [
         f"{len(items) - len(unlike)} of {len(items)} items agree with the published quick study"
@@ -94,7 +94,7 @@ def beside_published(results: Path) -> list[str]:
 
 
 def _show(items: list, most: int | None) -> None:
-    from lowdose.verification.compare import VERDICTS
+    from lowdose.verification.items import VERDICTS
 
     kinds = list(dict.fromkeys(item.kind for item in items))
     print(f"{'kind':20s}" + "".join(f"{verdict:>10s}" for verdict in VERDICTS))
@@ -105,7 +105,7 @@ def _show(items: list, most: int | None) -> None:
         ]
         print(f"{kind:20s}" + "".join(f"{number:10d}" for number in numbers))
     for kind in kinds:
-        unlike = [i for i in items if i.kind == kind and i.verdict in ("differs", "missing")]
+        unlike = [i for i in items if i.kind == kind and i.is_unlike]
         for item in unlike[:most]:
             detail = f": {item.detail}" if item.detail else ""
             print(f"{kind}, {item.item}: {item.verdict}{detail}")
@@ -125,17 +125,15 @@ def _write(path: Path, items: list) -> None:
 
 def _publish(folder: Path, extract: dict) -> int:
     import platform
-    import subprocess
 
     from lowdose import __version__
+    from lowdose.checkout import commit_of
+    from lowdose.machine import processor_model
     from lowdose.verification.reference import write_reference
 
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-    about = {"lowdose": __version__, "commit": commit or None, "python": platform.python_version(),
-             "machine": platform.machine()}  # fmt: skip
+    commit = commit_of()
+    about = {"lowdose": __version__, "commit": commit and commit.model_dump(),
+             "python": platform.python_version(), "processor": processor_model()}  # fmt: skip
     write_reference(folder, extract, about)
     rows = sum(map(len, extract.values()))
     print(f"{folder}: {rows} rows of {len(extract)} kinds")

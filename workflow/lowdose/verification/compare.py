@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lowdose.verification import rules
+from lowdose.verification.items import ADDED, AGREES, DIFFERS, MISSING, Item
 from lowdose.verification.projections import root_mean_square
 from lowdose.verification.retrained import retrained_scores
 
-AGREES, DIFFERS, MISSING, ADDED = VERDICTS = ("agrees", "differs", "missing", "added")
 PROJECTION, ELECTRONS = "projection_", "electrons_at_"
 COUNTS = ("n_units", "n_frames", "n_rows", "n_seeds")
 SHOWN = 3  # of the columns of one item that differ
-
-
-class Item(NamedTuple):
-    """One line of a verification.
-
-    Attributes
-    ----------
-    kind : str
-        See :data:`lowdose.verification.rules.KEYS`.
-    item : str
-        Which one.
-    verdict : {"agrees", "differs", "missing", "added"}
-        Missing: the reference has it, the rerun has not; added: the other way round.
-    detail : str
-        What differs, the published value first; empty where all agrees.
-    """
-
-    kind: str
-    item: str
-    verdict: str
-    detail: str = ""
 
 
 def compare(reference: Mapping[str, pd.DataFrame], rerun: Mapping[str, pd.DataFrame]) -> list[Item]:
@@ -69,7 +47,7 @@ def compare(reference: Mapping[str, pd.DataFrame], rerun: Mapping[str, pd.DataFr
             continue
         published, here = (side[kind] for side in (reference, rerun))
         if kind == "scores":
-            items += retrained_scores(published, here, Item)
+            items += retrained_scores(published, here)
             published, here = (
                 table[~table["denoiser"].map(rules.is_trained)] for table in (published, here)
             )

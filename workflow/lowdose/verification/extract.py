@@ -9,11 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from lowdose.data.frames import open_frames, read_frames
+from lowdose.evaluation.summary import MEASURES, with_sums
 from lowdose.imaging.store import read_waves
 from lowdose.runtime import UserError
 from lowdose.verification.projections import projections
 from lowdose.verification.rules import KEYS
 
+F1 = MEASURES["f1"][:2]
 # Of a network's card; where each came from is not what is compared.
 OF_CARD = ("architecture", "training", "training_set", "parameters", "receptive_field_px",
            "own_pixel_size_nm", "seed", "study_seed")  # fmt: skip
@@ -21,6 +23,8 @@ OF_CARD = ("architecture", "training", "training_set", "parameters", "receptive_
 OF_WAVE = ("engine", "energy_kev", "grid", "slice_thickness_nm", "parametrization", "thermal",
            "debye_waller_nm", "phonon_configurations", "variant", "sampling_y_nm",
            "sampling_x_nm")  # fmt: skip
+# Kinds that are tables under another name than their own.
+PLACES = {"models": "structures/models", "pairs": "structures/pairs"}
 # Made anew with other numbers at every run.
 NOT_COMPARED = {"seconds", "seconds_per_frame", "minutes", "weights_sha256"}
 
@@ -47,15 +51,14 @@ def extract(results: str | Path, kinds: Collection[str] | None = None) -> dict[s
         If the folder holds none of it, or a file is damaged.
     """
     results = Path(results)
-    readers = {"models": _models, "columns": _columns, "pairs": _pairs, "waves": _waves,
-               "frames": _frames, "classes": _classes, "networks": _networks,
-               "scores": _scores}  # fmt: skip
+    readers = {"columns": _columns, "waves": _waves, "frames": _frames, "classes": _classes,
+               "networks": _networks, "scores": _scores}  # fmt: skip
     found: dict[str, pd.DataFrame] = {}
     for kind in KEYS if kinds is None else kinds:
         if kind in readers:
             table = readers[kind](results)
         else:
-            path = results / f"{kind}.csv"
+            path = results / f"{PLACES.get(kind, kind)}.csv"
             table = _csv(path) if path.is_file() else None
         if table is not None and len(table):
             found[kind] = table.reset_index(drop=True)
@@ -85,16 +88,6 @@ def _parquet(path: Path) -> pd.DataFrame | None:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}); delete it and run again."
         ) from error
-
-
-def _models(results: Path) -> pd.DataFrame | None:
-    path = results / "structures" / "models.csv"
-    return _csv(path) if path.is_file() else None
-
-
-def _pairs(results: Path) -> pd.DataFrame | None:
-    path = results / "structures" / "pairs.csv"
-    return _csv(path) if path.is_file() else None
 
 
 def _columns(results: Path) -> pd.DataFrame | None:
@@ -164,11 +157,11 @@ def _scores(results: Path) -> pd.DataFrame | None:
     """Return the mean scores by denoiser, dose and base shape."""
     parts = []
     for path in sorted((results / "evaluation").glob("*/frames.parquet")):
-        table = _parquet(path)
+        table = with_sums(_parquet(path))
         groups = table.groupby(["denoiser", "dose_e_per_px", "base_shape"], sort=True)
         means = groups[["psnr", "contrast_psnr", "ssim"]].mean()
-        sums = groups[["n_matched", "n_true", "n_found"]].sum()
-        means["f1"] = 2 * sums["n_matched"] / (sums["n_true"] + sums["n_found"])
+        above, below = (groups[name].sum() for name in F1)
+        means["f1"] = above / below
         parts.append(means.reset_index())
     return pd.concat(parts, ignore_index=True) if parts else None
 

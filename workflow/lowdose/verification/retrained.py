@@ -9,17 +9,18 @@ base shapes, on which both are scored with the same counts, and that over traini
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 from scipy import stats
 
 from lowdose.verification import rules
+from lowdose.verification.items import AGREES, DIFFERS, MISSING, Item
 
 LEVEL = 0.05  # that any of all networks is called different though none is
 
 
-def retrained_scores(published: pd.DataFrame, here: pd.DataFrame, item: Callable) -> Iterator:
+def retrained_scores(published: pd.DataFrame, here: pd.DataFrame) -> Iterator[Item]:
     """Yield an item for each network, dose and score.
 
     Let d be the differences of a score by base shape, means over training seeds.  The scores
@@ -31,8 +32,6 @@ def retrained_scores(published: pd.DataFrame, here: pd.DataFrame, item: Callable
     ----------
     published, here : DataFrame
         ``denoiser, dose_e_per_px, base_shape`` and the scores.
-    item : callable
-        Of kind, name, verdict, detail.
     """
     sides = [_by_network(table) for table in (published, here)]
     if sides[0].empty:
@@ -47,19 +46,19 @@ def retrained_scores(published: pd.DataFrame, here: pd.DataFrame, item: Callable
         )
         name = f"{network} at {dose:g} e/pixel"
         if now.empty:
-            yield item("scores", name, "missing", f"{was['seed'].nunique()} seeds")
+            yield Item("scores", name, MISSING, f"{was['seed'].nunique()} seeds")
             continue
         for score, title in rules.SCORES.items():
             difference, limit, values = _difference(was, now, score, spread[score], level)
             if math.isnan(difference):
-                verdict, detail = "differs", "the base shapes are others"
+                verdict, detail = DIFFERS, "the base shapes are others"
             elif abs(difference) <= limit + 1e-12:
-                verdict, detail = "agrees", ""
+                verdict, detail = AGREES, ""
             else:
-                verdict = "differs"
+                verdict = DIFFERS
                 detail = (f"{title} {values[0]:.4g}, now {values[1]:.4g}: {difference:+.3g}, more "
                           f"than {limit:.2g} by shapes and seeds")  # fmt: skip
-            yield item("scores", f"{name}, {title}", verdict, detail)
+            yield Item("scores", f"{name}, {title}", verdict, detail)
 
 
 def seed_sd(table: pd.DataFrame, score: str) -> float:

@@ -31,35 +31,33 @@ OF_TRAINED = ("tables/strata", "tables/comparisons", "tables/contrasts")
 
 
 class Tolerance(NamedTuple):
-    """How far two numbers may be apart, and why.
+    """How far two numbers may be apart.
 
     Attributes
     ----------
     absolute, relative : float
         The larger of `absolute` and `relative` times the larger number.
-    reason : str
-        A clause, for the table of results.
     """
 
     absolute: float
     relative: float
-    reason: str
 
 
-EXACT = Tolerance(0.0, 1e-9, "structures and settings follow from the configuration exactly")
-POSITIONS = Tolerance(1e-6, 0.0, "positions [nm] follow from the configuration, to rounding")
-# Between one and two threads, and between processors, FFTs in single precision sum in another
-# order.
-IMAGES = Tolerance(1e-4, 0.0, "root mean square, vacuum = 1: single-precision FFTs sum in "
-                              "another order on another machine")  # fmt: skip
-ELECTRONS = Tolerance(
-    1.0, 1e-4, "the same seeds; a draw flips where an expectation moves in its last digits"
-)
-CONTRAST = Tolerance(1e-3, 0.0, "follows from the images")
-# Another processor computes a network with other roundings (bfloat16 where it has it).
-UNTRAINED = Tolerance(5e-3, 5e-3, "the same denoiser on the same counts, rounded otherwise")
+# Structures and settings follow from the configuration exactly, positions [nm] to rounding.
+EXACT = Tolerance(0.0, 1e-9)
+POSITIONS = Tolerance(1e-6, 0.0)
+# Root mean square, vacuum = 1: between one and two threads, and between processors, FFTs in single
+# precision sum in another order.
+IMAGES = Tolerance(1e-4, 0.0)
+# The seeds are the same; a draw flips where an expectation moves in its last digits.
+ELECTRONS = Tolerance(1.0, 1e-4)
+# Follows from the images.
+CONTRAST = Tolerance(1e-3, 0.0)
+# The same denoiser on the same counts: another processor computes a network with other roundings
+# (bfloat16 where it has it).
+UNTRAINED = Tolerance(5e-3, 5e-3)
 # Detection and matching decide by thresholds: two of the sixty columns of a shape may flip.
-FLIPPED = Tolerance(0.03, 0.0, "two columns of a base shape may cross a threshold")
+FLIPPED = Tolerance(0.03, 0.0)
 # Of the width of a 95 % interval: by how much a rate of few columns moves when one flips.
 FLIPPED_SHARE = 0.25
 
