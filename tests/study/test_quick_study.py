@@ -8,7 +8,7 @@ import math
 import pandas as pd
 import pytest
 
-from lowdose.cli.verify import QUICK, verified
+from lowdose.cli.verify import PUBLISHED, verified
 from lowdose.verification.rules import KEYS
 
 GIB = 2**30
@@ -124,7 +124,7 @@ def test_the_networks_of_the_package(at_reference, widest):
 
 def test_it_agrees_with_the_published_one(first_run):
     """Also on another machine, where single precision rounds otherwise and networks are others."""
-    items = verified(first_run.folder / "results", QUICK)
+    items = verified(first_run.folder / "results", PUBLISHED["quick"])
     assert len(items) > 9000
     # What other configurations add is not made here.
     asked = {"contrasts", "credibility", "doses_needed", "localisation", "risk", "verdicts"}

@@ -141,6 +141,17 @@ def _check_configfile(path: Path) -> None:
         raise UserError(f"{path} is no table of keys and values; see config/README.md.")
 
 
+def _published(options: argparse.Namespace) -> str | None:
+    """Return the name of the published study that is run, if it is one and unchanged."""
+    files = [Path(path).resolve() for path in options.configfile or ()]
+    if options.config or len(files) > 1:
+        return None
+    if not files:
+        return "quick"
+    ours = Path(__file__).parents[3] / "config" / "study.yaml"
+    return "study" if files[0] == ours else None
+
+
 class _Run:
     """One run: Snakemake under watch, the report, the last words."""
 
@@ -152,8 +163,7 @@ class _Run:
         self.report_command = [*command, *words, "--report", str(REPORT)]
         self.words = words
         self.whole = not any(getattr(options, name, None) for name in PARTS)
-        # Only the quick study has a reference that every run can be held against.
-        self.published = not (options.configfile or options.config)
+        self.published = _published(options)
         self.echo = any(getattr(options, name, None) for name in TALKATIVE)
         self.folder = folder
         self.errors = folder / ".snakemake" / f"lowdose-errors-{os.getpid()}.txt"
@@ -176,8 +186,8 @@ class _Run:
                 self._report()
                 self._manifest()
                 if self.published and not self.progress.nothing_to_do:
-                    self.display.say("comparing with the published quick study")
-                    for line in beside_published(self.folder / "results"):
+                    self.display.say("comparing with the published results")
+                    for line in beside_published(self.folder / "results", self.published):
                         print(line)
                 self._headline(time.monotonic() - began)
             elif not self.progress.nothing_to_do:

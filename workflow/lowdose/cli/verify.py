@@ -5,16 +5,18 @@ from pathlib import Path
 
 HELP = "compare results with a published reference, item by item"
 
-QUICK = Path(__file__).parents[3] / "results" / "reference" / "quick" / "verify"
+# The studies that are published with the project: name -> their references.
+REFERENCES = Path(__file__).parents[3] / "results" / "reference"
+PUBLISHED = {name: REFERENCES / name / "verify" for name in ("quick", "study")}
 SHOWN = 6  # differences of a kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, nargs="?", default=Path("results"),
                         help="folder that ./study run has filled (default: results)")  # fmt: skip
-    parser.add_argument("--reference", type=Path, metavar="FOLDER",
-                        default=QUICK,
-                        help="what to compare with (default: the quick study's)")  # fmt: skip
+    parser.add_argument("--reference", metavar="NAME", default="quick",
+                        help=f"what to compare with: {' or '.join(PUBLISHED)}, of the published "
+                        "studies, or a folder (default: quick)")  # fmt: skip
     parser.add_argument("--kinds", nargs="+", metavar="KIND",
                         help="only these, such as columns, frames, scores")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE.csv",
@@ -30,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.publish is not None:
         return _publish(arguments.publish, extract(arguments.results))
-    items = verified(arguments.results, arguments.reference, arguments.kinds)
+    reference = PUBLISHED.get(arguments.reference, Path(arguments.reference))
+    items = verified(arguments.results, reference, arguments.kinds)
     if arguments.output is not None:
         _write(arguments.output, items)
     _show(items, None if arguments.all else SHOWN)
@@ -70,8 +73,8 @@ def summary(items: list) -> str:
     return text + (f"; {added} that the reference has not" if added else "")
 
 
-def beside_published(results: Path) -> list[str]:
-    """Return what a run of the quick study says at its end: how it compares with the published one.
+def beside_published(results: Path, name: str) -> list[str]:
+    """Return what a run of a published study says at its end: how it compares with that one.
 
     A difference is no failure of the run: whoever edits ``config/config.yaml`` wants one.
     """
@@ -79,18 +82,22 @@ def beside_published(results: Path) -> list[str]:
     from lowdose.runtime import UserError
 
     try:
-        items = [item for item in verified(results, QUICK) if item.verdict != "added"]
+        items = [item for item in verified(results, PUBLISHED[name]) if item.verdict != "added"]
     except UserError as error:
-        log(f"not compared with the published quick study: {error}")
+        log(f"not compared with the published {_called(name)}: {error}")
         return []
     unlike = [item for item in items if item.is_unlike]
     kinds = list(dict.fromkeys(item.kind for item in unlike))
-    lines = [
-        f"{len(items) - len(unlike)} of {len(items)} items agree with the published quick study"
-    ]
+    line = f"{len(items) - len(unlike)} of {len(items)} items agree with the published "
+    line += _called(name)
     if unlike:
-        lines[0] += f"; others in {', '.join(kinds)} (./study verify tells which)"
-    return lines
+        command = "./study verify" + ("" if name == "quick" else f" --reference {name}")
+        line += f"; others in {', '.join(kinds)} ({command} tells which)"
+    return [line]
+
+
+def _called(name: str) -> str:
+    return "quick study" if name == "quick" else name
 
 
 def _show(items: list, most: int | None) -> None:
