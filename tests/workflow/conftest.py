@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -138,10 +139,18 @@ def project(tmp_path_factory) -> Project:
 @pytest.fixture(scope="session")
 def finished(project, tmp_path_factory) -> Project:
     """The tiny study, finished.  Whoever changes it puts it back."""
-    made = project.copy(tmp_path_factory.mktemp("finished") / "project")
-    done = made.snakemake(*TINY)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return made
+    base = tmp_path_factory.getbasetemp()
+    # Tests side by side have a folder each in one of the whole run; the first makes it for all.
+    of_all = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = Project(of_all / "finished-once")
+    with (of_all / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.folder.exists():
+            working = project.copy(of_all / "finished-making")
+            done = working.snakemake(*TINY)
+            assert done.returncode == 0, done.stdout + done.stderr
+            working.folder.rename(made.folder)
+    return made.copy(tmp_path_factory.mktemp("finished") / "project")
 
 
 @pytest.fixture

@@ -99,11 +99,13 @@ def test_text_is_escaped_and_a_missing_column_named(table):
 
 
 @pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("overlay", [None, "study.yaml", "paper.yaml"])
-def test_captions_quote_the_configuration(path, overlay):
+@pytest.mark.parametrize(
+    "overlays", [[], ["study.yaml"], ["study.yaml", "movies.yaml"], ["paper.yaml"]], ids="+".join
+)
+def test_captions_quote_the_configuration(path, overlays):
     folder = Path(config.default_files()[0]).parent
     recorded = {"experiment": {"files": {"movie": {"file": "data/movie.dm4"}}}}
-    values = Study(config.load([folder / overlay] if overlay else [], recorded)).values
+    values = Study(config.load([folder / overlay for overlay in overlays], recorded)).values
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     text = environment.from_string(path.read_text(encoding="utf-8")).render(
         snakemake=types.SimpleNamespace(
