@@ -214,9 +214,13 @@ def _story(cluster, sweep: Sweep):
 
 
 def _on(cluster, sweep: Sweep, node: str) -> tuple[int, str] | None:
-    """Return job and name of a training with a saved state on a node, one not yet cancelled."""
+    """Return job and name of a training with a saved state on a node, one not yet cancelled.
+
+    Of the wide network: the narrow one's trainings end before they can be stopped.
+    """
     for number, training in cluster.training_jobs(node).items():
-        if training in sweep.trainings() and training not in sweep.cancelled:
+        fit = training.startswith("wide.") and training not in sweep.cancelled
+        if fit and training in sweep.trainings():
             return number, training
     return None
 
