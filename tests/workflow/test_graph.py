@@ -34,6 +34,7 @@ def expected(study):
         "columns": 1,
         "mechanism": 1,
         **analyses(study.config.evaluation.analyses),
+        **in_time(study.config),
     }
 
 
@@ -42,6 +43,15 @@ def analyses(chosen):
     # The table of the strata is one of the summary's.
     jobs = {"credibility": ("limits", "credibility"), "strata": ()}
     return {job: 1 for name in chosen for job in jobs.get(name, (name,))}
+
+
+def in_time(config):
+    """Return the jobs of films and of what adapting to frames gains."""
+    jobs = {"adaptation": 1} if config.adaptation.frames else {}
+    if config.movies.films:
+        made = {"film": len(config.movies.films), "movie": len(config.movies.methods)}
+        jobs |= made | {"movies": 1, "positions": 1}
+    return jobs
 
 
 @pytest.mark.parametrize("name", [None, "tiny", "study", "paper"])
