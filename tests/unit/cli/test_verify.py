@@ -42,7 +42,7 @@ def test_another_file_of_that_name_is_another_study(tmp_path, monkeypatch):
 def test_what_is_published_is_whole(name):
     extract, about = read_reference(PUBLISHED[name])
     assert len(extract["models"]) == {"quick": 120, "study": 855}[name]
-    assert not about["commit"]["dirty"]
+    assert "with changes" not in about["made_with"]["commit"]
 
 
 def test_a_reference_that_is_none(tmp_path, capsys):

@@ -28,16 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from lowdose.verification.extract import extract
-
     if arguments.publish is not None:
-        return _publish(arguments.publish, extract(arguments.results))
+        return _publish(arguments.publish, arguments.results)
     reference = PUBLISHED.get(arguments.reference, Path(arguments.reference))
     items = verified(arguments.results, reference, arguments.kinds)
     if arguments.output is not None:
         _write(arguments.output, items)
     _show(items, None if arguments.all else SHOWN)
-    return int(any(item.is_unlike for item in items))
+    unlike = any(item.is_unlike for item in items)
+    if unlike:
+        _explain(arguments.results, reference)
+    return int(unlike)
 
 
 def verified(results: Path, reference: Path, kinds: list[str] | None = None) -> list:
@@ -121,6 +122,16 @@ def _show(items: list, most: int | None) -> None:
     print(summary(items) + ".")
 
 
+def _explain(results: Path, reference: Path) -> None:
+    """Print what the published results were made with and these were not."""
+    from lowdose.verification.made_with import changed, circumstances
+    from lowdose.verification.reference import read_reference
+
+    _, about = read_reference(reference)
+    for line in changed(about.get("made_with", {}), circumstances(results)):
+        print(f"made with: {line}")
+
+
 def _write(path: Path, items: list) -> None:
     import pandas as pd
 
@@ -130,18 +141,14 @@ def _write(path: Path, items: list) -> None:
         pd.DataFrame(items).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _publish(folder: Path, extract: dict) -> int:
-    import platform
-
+def _publish(folder: Path, results: Path) -> int:
     from lowdose import __version__
-    from lowdose.checkout import commit_of
-    from lowdose.machine import processor_model
+    from lowdose.verification.extract import extract
+    from lowdose.verification.made_with import circumstances
     from lowdose.verification.reference import write_reference
 
-    commit = commit_of()
-    about = {"lowdose": __version__, "commit": commit and commit.model_dump(),
-             "python": platform.python_version(), "processor": processor_model()}  # fmt: skip
-    write_reference(folder, extract, about)
-    rows = sum(map(len, extract.values()))
-    print(f"{folder}: {rows} rows of {len(extract)} kinds")
+    found = extract(results)
+    write_reference(folder, found, {"lowdose": __version__, "made_with": circumstances(results)})
+    rows = sum(map(len, found.values()))
+    print(f"{folder}: {rows} rows of {len(found)} kinds")
     return 0

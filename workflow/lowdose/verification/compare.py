@@ -16,6 +16,7 @@ from lowdose.verification.retrained import retrained_scores
 PROJECTION, ELECTRONS = "projection_", "electrons_at_"
 COUNTS = ("n_units", "n_frames", "n_rows", "n_seeds")
 SHOWN = 3  # of the columns of one item that differ
+LONGEST = 60  # characters of a value that are shown
 
 
 def compare(reference: Mapping[str, pd.DataFrame], rerun: Mapping[str, pd.DataFrame]) -> list[Item]:
@@ -181,7 +182,8 @@ def _place(row: Mapping) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:.6g}" if _is_number(value) else str(value)
+    text = f"{value:.6g}" if _is_number(value) else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _interval(row: Mapping, name: str) -> str:

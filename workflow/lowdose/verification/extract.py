@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ from lowdose.data.frames import open_frames, read_frames
 from lowdose.evaluation.summary import MEASURES, with_sums
 from lowdose.imaging.store import read_waves
 from lowdose.runtime import UserError
+from lowdose.verification.made_with import flat, settings, text_of
 from lowdose.verification.projections import projections
 from lowdose.verification.rules import KEYS
 
@@ -51,8 +52,8 @@ def extract(results: str | Path, kinds: Collection[str] | None = None) -> dict[s
         If the folder holds none of it, or a file is damaged.
     """
     results = Path(results)
-    readers = {"columns": _columns, "waves": _waves, "frames": _frames, "classes": _classes,
-               "networks": _networks, "scores": _scores}  # fmt: skip
+    readers = {"settings": settings, "columns": _columns, "waves": _waves, "frames": _frames,
+               "classes": _classes, "networks": _networks, "scores": _scores}  # fmt: skip
     found: dict[str, pd.DataFrame] = {}
     for kind in KEYS if kinds is None else kinds:
         if kind in readers:
@@ -116,7 +117,7 @@ def _frames(results: Path) -> pd.DataFrame | None:
     for path in sorted((results / "frames").glob("*.h5")):
         frames = read_frames(path)
         with open_frames(path) as file:
-            imaging = dict(_flat(json.loads(file.attrs["imaging"])))
+            imaging = _leaves(json.loads(file.attrs["imaging"]))
             sums = {
                 f"electrons_at_{dose}": file["counts"][dose][...].sum(axis=(1, 2), dtype=float)
                 for dose in file["counts"]
@@ -147,7 +148,7 @@ def _networks(results: Path) -> pd.DataFrame | None:
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
             rows.append({"denoiser": card["denoiser"],
-                         **dict(_flat({key: card.get(key) for key in OF_CARD}))})  # fmt: skip
+                         **_leaves({key: card.get(key) for key in OF_CARD})})  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path} is damaged; delete its folder and run again.") from error
     return pd.DataFrame(rows) if rows else None
@@ -170,15 +171,6 @@ def _projected(image) -> dict[str, float]:
     return {f"projection_{k:02d}": value for k, value in enumerate(projections(image))}
 
 
-def _flat(tree: Mapping, above: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the leaves of nested mappings by dotted name; lists as JSON."""
-    for key, value in tree.items():
-        name = f"{above}.{key}" if above else str(key)
-        if isinstance(value, Mapping):
-            yield from _flat(value, name)
-        else:
-            yield name, _text(value) if isinstance(value, list) else value
-
-
-def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+def _leaves(tree: Mapping) -> dict[str, object]:
+    """Return the leaves of nested mappings by dotted name; lists as JSON."""
+    return {k: text_of(v) if isinstance(v, list) else v for k, v in flat(tree)}

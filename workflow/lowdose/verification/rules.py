@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 # Kind -> the columns that say which item a row is.
 KEYS = {
+    "settings": ("stage", "setting"),
     "models": ("model_id",),
     "columns": ("model_id", "element", "column"),
     "pairs": ("pair", "kind", "element", "column"),
