@@ -16,6 +16,7 @@ from lowdose import contest, environments, experiment, films, sweeps
 from lowdose.config_networks import ARCHITECTURES
 from lowdose.denoisers import registry, released
 from lowdose.environments import ENVIRONMENT
+from lowdose.long_words import Word, text_of
 from lowdose.provenance import canonical_json, code_digest
 from lowdose.runtime import UserError
 from lowdose.structures import plan
@@ -53,7 +54,7 @@ class Study(Names):
         """Return a function of a rule's wildcards that gives the job's spec as canonical JSON."""
 
         def of(wildcards: Any) -> str:
-            return canonical_json(self.spec(stage, **dict(wildcards.items()), **fixed))
+            return Word(canonical_json(self.spec(stage, **dict(wildcards.items()), **fixed)))
 
         return of
 
@@ -358,7 +359,8 @@ def study_of(values: dict) -> Study:
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two ways to say what a command shall do."""
     group = parser.add_argument_group("what to do")
-    group.add_argument("--spec", help="resolved specification as JSON (what the rules pass)")
+    group.add_argument("--spec", help="resolved specification as JSON, or @FILE of it "
+                       "(what the rules pass)")  # fmt: skip
     group.add_argument(
         "--config",
         nargs="+",
@@ -378,7 +380,7 @@ def spec_from(arguments: argparse.Namespace, stage: str, **names: Any) -> dict:
     """
     if arguments.spec:
         try:
-            spec = json.loads(arguments.spec)
+            spec = json.loads(text_of(arguments.spec))
         except json.JSONDecodeError as error:
             raise UserError(f"--spec is no valid JSON ({error}); pass it in quotes.") from None
     else:
