@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from lowdose import config, contest
+from lowdose.cost import jobs_of
 from lowdose.stages import Study
 
 
@@ -67,6 +68,7 @@ def test_the_graph_is_complete(project, name, monkeypatch):
     figures = {rule: n for rule, n in counts.items() if rule.startswith("figure_")}
     assert set(figures.values()) == {1}
     assert {rule: n for rule, n in counts.items() if rule not in figures} == expected(study)
+    assert Counter(job.rule for job in jobs_of(study)) == counts  # figures by name
     # Nothing is left in a folder where nothing was run.
     assert not (project.folder / "results").exists()
     if name is None:
@@ -78,3 +80,11 @@ def test_the_studies_of_many_seeds_train_each_once(project):
     trained = {job for job in jobs if job.startswith("train ")}
     assert {f"train paper-6,white,{seed}" for seed in (0, 1, 2)} <= trained
     assert "train wide,black,0" in trained
+
+
+def test_what_a_study_costs_is_counted_by_job(finished):
+    """Every job of a run has left its benchmark where the model of the costs looks for it."""
+    study = Study(config.load([finished.folder / "config" / "tiny.yaml"]))
+    logs = finished.folder / "results" / "logs"
+    written = {path.relative_to(logs).with_suffix("").as_posix() for path in logs.rglob("*.jsonl")}
+    assert {job.log for job in jobs_of(study)} == written
