@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,9 @@ from lowdose.runtime import UserError
 from lowdose.verification.compare import compare
 from lowdose.verification.extract import extract
 from lowdose.verification.reference import read_reference, write_reference
+from lowdose.verification.rules import KEYS
+
+REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
 
 
 def unlike(items):
@@ -178,6 +183,30 @@ def test_a_reference_is_what_it_was_made_of(tmp_path, published):
     (tmp_path / "reference" / "models.parquet").write_bytes(b"other")
     with pytest.raises(UserError, match="was changed since it was published"):
         read_reference(tmp_path / "reference")
+
+
+def test_each_row_that_is_published_is_compared():
+    """Of rows that the keys do not tell apart only one would be."""
+    indices = sorted(REFERENCE.glob("*/verify/reference.json"))
+    assert indices
+    for index in indices:
+        published, _ = read_reference(index.parent)
+        for kind, table in published.items():
+            keys = list(KEYS[kind])
+            assert not table.duplicated(keys).any(), f"{index.parent}: {kind} by {keys}"
+
+
+def test_a_stratum_of_any_denoiser_is_compared():
+    def strata(f1):
+        rows = [{"denoiser": name, "factor": "family", "level": "PtNp1", "f1": value,
+                 "f1_low": value - 0.1, "f1_high": value + 0.1}
+                for name, value in (("gaussian", f1), ("white", 0.9))]  # fmt: skip
+        return {"tables/strata": pd.DataFrame(rows)}
+
+    items = compare(strata(0.8), strata(0.4))
+    assert [(i.item, i.verdict) for i in items] == [
+        ("gaussian family PtNp1", "differs"), ("white family PtNp1", "agrees"),
+    ]  # fmt: skip
 
 
 def test_the_command_ends_with_1_where_something_differs(changed, tmp_path, capsys):

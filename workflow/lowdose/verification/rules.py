@@ -22,12 +22,13 @@ KEYS = {
     "tables/doses_needed": ("denoiser",),
     "tables/localisation": ("denoiser", "dose_e_per_px"),
     "tables/risk": ("denoiser", "frame"),
-    "tables/strata": ("factor", "level"),
+    "tables/strata": ("denoiser", "factor", "level"),
     "tables/verdicts": ("denoiser", "test", "level"),
     "tables/classes": ("by", "value"),
 }
 WITH_INTERVALS = {kind for kind in KEYS if kind.startswith("tables/")} - {"tables/classes"}
-# Tables of a whole study's networks at once, without a column `denoiser` to say so.
+# Tables that are compared as those of trained networks, whatever their rows are called: of a whole
+# study's networks at once, or over so few particles that one column decides.
 OF_TRAINED = ("tables/strata", "tables/comparisons", "tables/contrasts")
 
 
