@@ -122,6 +122,11 @@ def test_another_learning_rate_is_named(changed, published):
     ]
 
 
+def test_half_a_file_that_a_killed_job_left_is_no_result(changed, published):
+    (changed.folder / "frames" / ".test.ab12cd34.partial.h5").write_bytes(b"")
+    assert unlike(compare(published, extract(changed.folder))) == []
+
+
 def test_what_is_missing_and_what_was_added(changed, published):
     (changed.folder / "waves" / "shard000.h5").unlink()
     changed.edit("structures/models.csv", lambda t: pd.concat([t, t.assign(model_id="other")]))

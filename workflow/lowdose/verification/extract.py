@@ -114,7 +114,7 @@ def _waves(results: Path) -> pd.DataFrame | None:
 
 def _frames(results: Path) -> pd.DataFrame | None:
     rows = []
-    for path in sorted((results / "frames").glob("*.h5")):
+    for path in sorted((results / "frames").glob("[!.]*.h5")):  # not the half-written ones
         frames = read_frames(path)
         with open_frames(path) as file:
             imaging = _leaves(json.loads(file.attrs["imaging"]))
