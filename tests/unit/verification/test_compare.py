@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,61 @@ def test_scores_of_what_was_not_trained_are_compared_by_shape(psnr, f1, differs)
 
     ((item),) = compare(scores(30.0, 0.9), scores(psnr, f1))
     assert (item.verdict == "differs") is differs
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "says"),
+    [
+        ("structures/models.csv", lambda t: t.drop(columns="model_id"), "no column model_id"),
+        ("structures/columns.parquet", lambda t: t.drop(columns="site"), "no column site"),
+        ("evaluation/raw/frames.parquet", lambda t: t.drop(columns="ssim"), "no column ssim"),
+        ("evaluation/raw/frames.parquet", lambda t: t.assign(psnr="x"), "no numbers in psnr"),
+    ],
+)
+def test_a_table_that_is_none_of_this_study_is_one_sentence(changed, path, change, says):
+    (changed.folder / "evaluation" / "raw").mkdir()
+    numbers = ("psnr", "contrast_psnr", "ssim", "n_matched", "n_true", "n_found")
+    row = {"denoiser": "raw", "dose_e_per_px": 0.45, "base_shape": "PtNp1a"}
+    table = pd.DataFrame([row | dict.fromkeys(numbers, 1.0)])
+    table.to_parquet(changed.folder / "evaluation" / "raw" / "frames.parquet")
+    assert len(extract(changed.folder)["scores"]) == 1
+    changed.edit(path, change)
+    with pytest.raises(UserError, match=f"{path} has {says}; delete it"):
+        extract(changed.folder)
+
+
+def test_a_card_of_another_form_is_one_sentence(changed):
+    changed.edit_card("wide.white.seed0", lambda card: [card])
+    with pytest.raises(UserError, match=r"card\.json is damaged"):
+        extract(changed.folder)
+
+
+@pytest.mark.parametrize("name", ["psnr_db", "psnr_db_low"])
+def test_words_in_the_place_of_numbers_differ(name):
+    now = {"tables/results": table(33.0, 32.0, 34.0)["tables/results"].assign(**{name: "x"})}
+    ((item),) = compare(table(33.0, 32.0, 34.0), now)
+    assert item.verdict == "differs" and "x" in item.detail
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        ([1], "is damaged"),
+        ({"models": "x"}, "is damaged"),
+        ({"models": {"file": "models.parquet"}}, "is damaged"),
+        ({"tables/later": "{}"}, "is of another version of the project"),
+        ({"pairs": "{}"}, "is of another version of the project"),
+    ],
+)
+def test_a_reference_of_another_form_is_one_sentence(tmp_path, published, kinds, says):
+    write_reference(tmp_path, {"models": published["models"]}, {})
+    index = json.loads((tmp_path / "reference.json").read_text())
+    if isinstance(kinds, dict):
+        own = index["kinds"]["models"]
+        kinds = {kind: own if entry == "{}" else entry for kind, entry in kinds.items()}
+    (tmp_path / "reference.json").write_text(json.dumps({**index, "kinds": kinds}))
+    with pytest.raises(UserError, match=says):
+        read_reference(tmp_path)
 
 
 def test_a_reference_is_what_it_was_made_of(tmp_path, published):

@@ -149,7 +149,7 @@ def _within(published: Mapping, here: Mapping, name: str) -> bool:
 
 
 def _has_interval(row: Mapping, name: str) -> bool:
-    return all(limit in row for limit in _limits(name))
+    return all(_is_number(row.get(limit)) for limit in _limits(name))
 
 
 def _limits(name: str) -> tuple[str, str]:
@@ -181,11 +181,11 @@ def _place(row: Mapping) -> str:
             f"({row['x_nm']:.3f}, {row['y_nm']:.3f}) nm")  # fmt: skip
 
 
-def _shown(value: object) -> str:
-    text = f"{value:.6g}" if _is_number(value) else str(value)
+def _shown(value: object, digits: int = 6) -> str:
+    text = f"{value:.{digits}g}" if _is_number(value) else str(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _interval(row: Mapping, name: str) -> str:
-    low, high = (row.get(limit, math.nan) for limit in _limits(name))
-    return f"{row[name]:.4g} [{low:.4g}, {high:.4g}]"
+    value, low, high = (_shown(row.get(key, math.nan), 4) for key in (name, *_limits(name)))
+    return f"{value} [{low}, {high}]"

@@ -17,6 +17,9 @@ from lowdose.verification.projections import projections
 from lowdose.verification.rules import KEYS
 
 F1 = MEASURES["f1"][:2]
+OF_COLUMNS = ("model_id", "column", "element", "x_nm", "y_nm", "n_atoms", "is_surface", "site")
+OF_CLASSES = ("model_id", "c1_nm", "split", "contrast", "mean_contrast", "white_share")
+MEANS = ("psnr", "contrast_psnr", "ssim")
 # Of a network's card; where each came from is not what is compared.
 OF_CARD = ("architecture", "training", "training_set", "parameters", "receptive_field_px",
            "own_pixel_size_nm", "seed", "study_seed")  # fmt: skip
@@ -60,7 +63,7 @@ def extract(results: str | Path, kinds: Collection[str] | None = None) -> dict[s
             table = readers[kind](results)
         else:
             path = results / f"{PLACES.get(kind, kind)}.csv"
-            table = _csv(path) if path.is_file() else None
+            table = _csv(path, KEYS[kind]) if path.is_file() else None
         if table is not None and len(table):
             found[kind] = table.reset_index(drop=True)
     if not found:
@@ -70,34 +73,44 @@ def extract(results: str | Path, kinds: Collection[str] | None = None) -> dict[s
     return found
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(path: Path, needed: Collection[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read as a table ({type(error).__name__}); delete it and run again."
         ) from error
+    _check(path, table, needed)
     return table.drop(columns=[name for name in table if name in NOT_COMPARED])
 
 
-def _parquet(path: Path) -> pd.DataFrame | None:
+def _parquet(path: Path, needed: Collection[str], numbers: Collection[str]) -> pd.DataFrame | None:
+    """Return a table, None if there is none; it has the columns that are needed, and numbers."""
     if not path.is_file():
         return None
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}); delete it and run again."
         ) from error
+    _check(path, table, (*needed, *numbers))
+    for name in numbers:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise UserError(f"{path} has no numbers in {name}; delete it and run again.")
+    return table
+
+
+def _check(path: Path, table: pd.DataFrame, needed: Collection[str]) -> None:
+    if missing := [name for name in needed if name not in table]:
+        raise UserError(f"{path} has no column {missing[0]}; delete it and run again.")
 
 
 def _columns(results: Path) -> pd.DataFrame | None:
     """Return the columns of the particles; those of the support follow from the models."""
-    table = _parquet(results / "structures" / "columns.parquet")
-    if table is None:
-        return None
-    kept = ["model_id", "column", "element", "x_nm", "y_nm", "n_atoms", "is_surface", "site"]
-    return table.loc[table["is_particle"], kept]
+    path = results / "structures" / "columns.parquet"
+    table = _parquet(path, OF_COLUMNS, ["is_particle"])
+    return None if table is None else table.loc[table["is_particle"].astype(bool), [*OF_COLUMNS]]
 
 
 def _waves(results: Path) -> pd.DataFrame | None:
@@ -136,10 +149,8 @@ def _frames(results: Path) -> pd.DataFrame | None:
 
 
 def _classes(results: Path) -> pd.DataFrame | None:
-    table = _parquet(results / "frames" / "classes.parquet")
-    if table is None:
-        return None
-    return table[["model_id", "c1_nm", "split", "contrast", "mean_contrast", "white_share"]]
+    table = _parquet(results / "frames" / "classes.parquet", OF_CLASSES, ())
+    return None if table is None else table[[*OF_CLASSES]]
 
 
 def _networks(results: Path) -> pd.DataFrame | None:
@@ -149,7 +160,7 @@ def _networks(results: Path) -> pd.DataFrame | None:
             card = json.loads(path.read_text(encoding="utf-8"))
             rows.append({"denoiser": card["denoiser"],
                          **_leaves({key: card.get(key) for key in OF_CARD})})  # fmt: skip
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is damaged; delete its folder and run again.") from error
     return pd.DataFrame(rows) if rows else None
 
@@ -158,9 +169,11 @@ def _scores(results: Path) -> pd.DataFrame | None:
     """Return the mean scores by denoiser, dose and base shape."""
     parts = []
     for path in sorted((results / "evaluation").glob("*/frames.parquet")):
-        table = with_sums(_parquet(path))
-        groups = table.groupby(["denoiser", "dose_e_per_px", "base_shape"], sort=True)
-        means = groups[["psnr", "contrast_psnr", "ssim"]].mean()
+        table = _parquet(path, KEYS["scores"], (*MEANS, "n_matched", "n_true", "n_found"))
+        if table is None:  # a folder of that name
+            continue
+        groups = with_sums(table).groupby([*KEYS["scores"]], sort=True)
+        means = groups[[*MEANS]].mean()
         above, below = (groups[name].sum() for name in F1)
         means["f1"] = above / below
         parts.append(means.reset_index())

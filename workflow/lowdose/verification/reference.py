@@ -10,6 +10,7 @@ import pandas as pd
 
 from lowdose.provenance import file_digest
 from lowdose.runtime import UserError, atomic_path, write_text
+from lowdose.verification.rules import KEYS
 
 INDEX = "reference.json"
 
@@ -48,26 +49,40 @@ def read_reference(folder: str | Path) -> tuple[dict[str, pd.DataFrame], dict]:
     Raises
     ------
     UserError
-        If there is none, or one of its files is missing or was changed.
+        If there is none, one of its files is missing or was changed, or another version of the
+        project has made it.
     """
     folder = Path(folder)
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        kinds, about = index["kinds"], index["about"]
+        about = index["about"]
+        kinds = {kind: (entry["file"], entry["sha256"]) for kind, entry in index["kinds"].items()}
     except OSError as error:
         raise UserError(
             f"{folder} holds no reference ({INDEX}); results/reference/ lists those that are "
             "published, and lowdose verify RESULTS --publish FOLDER makes one."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / INDEX} is damaged; get the project's copy of it.") from error
     extract = {}
-    for kind, entry in kinds.items():
-        path = folder / entry["file"]
-        if not path.is_file() or file_digest(path) != entry["sha256"]:
+    for kind, (name, digest) in kinds.items():
+        path = folder / name
+        if not path.is_file() or file_digest(path) != digest:
             raise UserError(
                 f"{path} is missing or was changed since it was published; get the project's copy "
                 "of it."
             )
-        extract[kind] = pd.read_parquet(path)
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path} is no table ({type(error).__name__}); get the project's copy of it."
+            ) from error
+        # Passed over in silence, it would seem to agree.
+        if not set(KEYS.get(kind, ("",))) <= set(table):
+            raise UserError(
+                f"{path} is of another version of the project ({kind}); take the one that has made "
+                "it, or make the reference again."
+            )
+        extract[kind] = table
     return extract, about
