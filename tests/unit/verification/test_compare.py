@@ -136,6 +136,16 @@ def test_what_is_missing_and_what_was_added(changed, published):
     assert ("models", "other", "added", "") in found
 
 
+def test_a_second_row_of_one_name_is_found_wherever_it_stands(changed, published):
+    for order in (1, -1):
+        rerun = dict(published)
+        second = published["models"].iloc[:1].assign(layers=99)
+        rerun["models"] = pd.concat([published["models"], second][::order])
+        ((kind, item, *rest),) = unlike(compare(published, rerun))
+        assert (kind, item) == ("models", published["models"]["model_id"].iloc[0])
+        assert rest == ["differs", "rows of this name 1, now 2"]
+
+
 def table(psnr, low, high, denoiser="wide.white.seed0", n=4):
     rows = [{"denoiser": denoiser, "dose_e_per_px": 0.45, "n_units": n, "psnr_db": psnr,
              "psnr_db_low": low, "psnr_db_high": high}]  # fmt: skip

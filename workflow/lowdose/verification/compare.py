@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -60,15 +61,19 @@ def _rows(
     kind: str, keys: list[str], published: pd.DataFrame, here: pd.DataFrame
 ) -> Iterator[Item]:
     """Yield an item for each row of either side, paired by the keys."""
-    sides = [
-        {tuple(map(_key, row[:len(keys)])): dict(zip(names, row, strict=True))
-         for row in table[names].itertuples(index=False, name=None)}
-        for table in (published, here)
-        for names in [[*keys, *(name for name in table if name not in keys)]]
-    ]  # fmt: skip
+    sides, numbers = [], []
+    for table in (published, here):
+        names = [*keys, *(name for name in table if name not in keys)]
+        rows = [(tuple(map(_key, row[: len(keys)])), dict(zip(names, row, strict=True)))
+                for row in table[names].itertuples(index=False, name=None)]  # fmt: skip
+        sides.append(dict(rows))
+        numbers.append(Counter(key for key, _ in rows))
     for key, row in sides[0].items():
+        was, now = (number[key] for number in numbers)
         if key not in sides[1]:
             yield Item(kind, " ".join(key), MISSING, _place(row))
+        elif was != now:
+            yield Item(kind, " ".join(key), DIFFERS, f"rows of this name {was}, now {now}")
         elif differences := list(_differences(kind, row, sides[1][key])):
             more = len(differences) - SHOWN
             detail = "; ".join(differences[:SHOWN]) + (f"; {more} more" if more > 0 else "")
