@@ -280,6 +280,14 @@ def test_a_stratum_of_any_denoiser_is_compared():
     ]  # fmt: skip
 
 
+def test_a_reference_takes_the_place_of_an_earlier_one_and_of_nothing_else(tmp_path, published):
+    (tmp_path / "mine.parquet").write_bytes(b"of another program")
+    write_reference(tmp_path, published, {})
+    write_reference(tmp_path, {"models": published["models"]}, {})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"mine.parquet", "models.parquet", "reference.json"}
+
+
 def test_the_command_ends_with_1_where_something_differs(changed, tmp_path, capsys):
     reference = tmp_path / "reference"
     assert main(["verify", str(changed.folder), "--publish", str(reference)]) == 0

@@ -30,7 +30,7 @@ def write_reference(
         How the results were made: study, commit, machine, versions; JSON-safe.
     """
     folder = Path(folder)
-    kinds = {}
+    earlier, kinds = _files_of(folder), {}
     for kind, table in extract.items():
         path = folder / f"{kind.replace('/', '.')}.parquet"
         with atomic_path(path) as temporary:
@@ -38,9 +38,17 @@ def write_reference(
         kinds[kind] = {"file": path.name, "rows": len(table), "sha256": file_digest(path)}
     text = json.dumps({"about": dict(about), "kinds": kinds}, indent=1, sort_keys=True)
     write_text(folder / INDEX, text + "\n")
-    for path in folder.glob("*.parquet"):  # of an earlier reference
-        if path.name not in {kind["file"] for kind in kinds.values()}:
-            path.unlink()
+    for name in earlier - {kind["file"] for kind in kinds.values()}:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _files_of(folder: Path) -> set[str]:
+    """Return the tables of the reference in a folder: other files there are not ours."""
+    try:
+        kinds = json.loads((folder / INDEX).read_text(encoding="utf-8"))["kinds"]
+        return {Path(entry["file"]).name for entry in kinds.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def read_reference(folder: str | Path) -> tuple[dict[str, pd.DataFrame], dict]:
