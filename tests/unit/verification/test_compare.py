@@ -310,6 +310,7 @@ def test_the_command_ends_with_1_where_something_differs(changed, tmp_path, caps
         (["nowhere"], "nowhere holds no results to compare"),
         (["{}", "--reference", "nowhere"], "nowhere holds no reference"),
         (["{}", "--kinds", "colums"], "There is no kind colums; choose from settings, models"),
+        (["{}", "--kinds", "tables/risk"], "verify has no tables/risk; it has classes, columns"),
     ],
 )
 def test_bad_input_is_one_sentence(results, capsys, words, says, tmp_path, monkeypatch):

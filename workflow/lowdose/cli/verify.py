@@ -47,7 +47,7 @@ def verified(results: Path, reference: Path, kinds: list[str] | None = None) -> 
     Raises
     ------
     UserError
-        If either cannot be read, or there is no such kind.
+        If either cannot be read, there is no such kind, or nothing of it is published.
     """
     from lowdose.runtime import UserError
     from lowdose.verification.compare import compare
@@ -59,7 +59,13 @@ def verified(results: Path, reference: Path, kinds: list[str] | None = None) -> 
         raise UserError(f"There is no kind {unknown[0]}; choose from {', '.join(KEYS)}.")
     published, _ = read_reference(reference)
     if kinds is not None:
-        published = {kind: table for kind, table in published.items() if kind in kinds}
+        wanted = {kind: table for kind, table in published.items() if kind in kinds}
+        if not wanted:
+            raise UserError(f"{reference} has no {' or '.join(kinds)}; it has "
+                            f"{', '.join(published) or 'nothing'}.")  # fmt: skip
+        published = wanted
+    if not published:
+        raise UserError(f"{reference} is a reference to nothing; make it again.")
     return compare(published, extract(results, kinds))
 
 
