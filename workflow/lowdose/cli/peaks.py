@@ -46,9 +46,16 @@ def run(arguments: argparse.Namespace) -> None:
 def measured(logs: Path) -> dict[str, tuple[int, float, float, float]]:
     """Return what the jobs of a run took: rule to jobs, shortest and longest [s], peak [MB].
 
-    A job without a memory, which ended before Snakemake looked, counts for its time only.
+    A job without a memory (``NA``), which ended before Snakemake looked, counts for its time only.
+
+    Raises
+    ------
+    UserError
+        If a file holds something else than what Snakemake says of jobs.
     """
     import json
+
+    from lowdose.runtime import UserError
 
     rows = {}
     for pattern, rule in benchmarks():
@@ -56,8 +63,14 @@ def measured(logs: Path) -> dict[str, tuple[int, float, float, float]]:
             if not pattern.fullmatch(path.relative_to(logs.parent).as_posix()):
                 continue
             for line in path.read_text(encoding="utf-8").splitlines():
-                job = json.loads(line)
-                row = (1, float(job["s"]), float(job["s"]), float(job["max_rss"] or 0))
+                try:
+                    job = json.loads(line)
+                    seconds, peak = float(job["s"]), job["max_rss"]
+                    row = (1, seconds, seconds, 0.0 if peak in (None, "NA") else float(peak))
+                except (ValueError, KeyError, TypeError):
+                    raise UserError(
+                        f"{path} is no benchmark of a job; delete it and run again."
+                    ) from None
                 rows[rule] = together(rows[rule], row) if rule in rows else row
     return rows
 
@@ -93,14 +106,24 @@ def benchmarks() -> list[tuple]:
 
 
 def read(table: Path) -> dict[str, tuple[int, float, float, float]]:
-    """Read a table that this command has written."""
+    """Read a table that this command has written.
+
+    Raises
+    ------
+    UserError
+        If it is another one.
+    """
     import csv
 
-    with table.open(encoding="utf-8", newline="") as stream:
-        return {
-            row["rule"]: (
-                int(row["jobs"]),
-                *(float(row[name]) for name in COLUMNS[2:]),
-            )
-            for row in csv.DictReader(stream)
-        }
+    from lowdose.runtime import UserError
+
+    try:
+        with table.open(encoding="utf-8", newline="") as stream:
+            return {
+                row["rule"]: (int(row["jobs"]), *(float(row[name]) for name in COLUMNS[2:]))
+                for row in csv.DictReader(stream)
+            }
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{table} is no table of this command ({', '.join(COLUMNS)}); name another one."
+        ) from None
