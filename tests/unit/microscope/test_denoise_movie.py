@@ -159,6 +159,8 @@ def test_a_stopped_adaptation_goes_on(tmp_path, capsys, made, monkeypatch):
     [
         (("--adapt", "--denoiser", "gaussian"), "--adapt tunes a network of the package"),
         (("--parameters", "steps"), "--parameters steps is no NAME=VALUE"),
+        (("--parameters", "steps=20", "steps=30"), "--parameters has steps twice"),
+        (("--adapt", "--parameters", "network=white"), "leave network=... out"),
         (("--denoiser", "udvd", "--parameters", "stem=3"), "stem=3 is not possible"),
         (("--denoiser", "udvd", "--parameters", "size=3"), "has no parameter 'size'"),
     ],

@@ -86,7 +86,11 @@ def _chosen(arguments: argparse.Namespace):
     from lowdose.denoisers import registry
     from lowdose.runtime import UserError
 
-    parameters = dict(map(_parameter, arguments.parameters))
+    parameters: dict[str, int | float | str] = {}
+    for name, value in map(_parameter, arguments.parameters):
+        if name in parameters:
+            raise UserError(f"--parameters has {name} twice; give it once.")
+        parameters[name] = value
     if not arguments.adapt:
         return registry.create(arguments.denoiser, **parameters)
     if arguments.denoiser not in registry.shipped():
@@ -94,6 +98,8 @@ def _chosen(arguments: argparse.Namespace):
             f"--adapt tunes a network of the package, but {arguments.denoiser} is none; choose "
             f"--denoiser {' or '.join(registry.shipped())}."
         )
+    if "network" in parameters:
+        raise UserError("--adapt tunes the network of --denoiser; leave network=... out.")
     return registry.create("gain-tuning", network=arguments.denoiser, **parameters)
 
 
