@@ -262,3 +262,15 @@ def test_an_output_folder_that_is_a_file(tmp_path, capsys, made, frames):
     with pytest.raises(UserError, match="is a folder; move it aside"):
         (tmp_path / "movie.denoised.hspy").mkdir()
         outputs.check_room(outputs.targets(path, ["hspy"]), (1, 2, 2), False)
+
+
+def test_files_whose_outputs_would_have_one_name_are_refused_before_any_work(
+    tmp_path, capsys, made, frames
+):
+    one, other, apart = (made.write(tmp_path / name / "movie.tif", frames) for name in "abc")
+    both = (one, other, "--output", tmp_path / "out", "--overwrite", "--formats", "npy")
+    done = run(capsys, *both)
+    assert done.code == 2 and not (tmp_path / "out").exists()
+    assert f"{one} and {other} would both be written as movie.denoised.*" in done.err
+    # Beside their files they are apart.
+    assert run(capsys, one, apart, "--formats", "npy").code == 0

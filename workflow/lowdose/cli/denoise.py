@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, value in (("sum", arguments.sum), ("page-frames", arguments.page_frames)):
         if value < 1:
             raise UserError(f"--{name} is {value}; give a number of frames, 1 or more.")
+    _check_names(arguments.files, arguments.output)
     of_files = file_options(arguments)
     wishes = Wishes(
         formats=tuple(dict.fromkeys(arguments.formats)),
@@ -79,6 +80,21 @@ def run(arguments: argparse.Namespace) -> int:
     if failed:
         raise UserError(f"{', '.join(failed)} could not be denoised; the reason is above.")
     return 0
+
+
+def _check_names(files: list[Path], folder: Path | None) -> None:
+    """Raise a `UserError` if the outputs of two files would have the same names."""
+    from lowdose.microscope.outputs import targets
+    from lowdose.runtime import UserError
+
+    taken: dict[Path, Path] = {}
+    for path in files:
+        record = targets(path, (), folder)["json"].absolute()
+        if (other := taken.setdefault(record, path)) is not path:
+            raise UserError(
+                f"{other} and {path} would both be written as {record.stem}.* in {record.parent}; "
+                "denoise them one by one, each to its own --output."
+            )
 
 
 def _chosen(arguments: argparse.Namespace):
