@@ -196,8 +196,9 @@ def test_a_stopped_run_goes_on_and_a_changed_one_does_not(tmp_path, monkeypatch)
     denoise_frames(counts, 1.0, Counting(), Partial(folder, "b", counts.shape), lines.append)
     assert Partial(folder, "b", (8, 5, 6)).done == 0
     denoise_frames(counts, 1.0, Counting(), Partial(folder, "b", counts.shape), lines.append)
-    (folder / "state.json").write_text('{"done": 7')
-    assert Partial(folder, "b", counts.shape).done == 0
+    for torn in ('{"done": 7', "[]", '{"fingerprint": "b"}', '{"fingerprint": "b", "done": 8}'):
+        (folder / "state.json").write_text(torn)
+        assert Partial(folder, "b", counts.shape).done == 0
 
 
 def test_frames_that_see_each_other_are_denoised_at_once(tmp_path, monkeypatch):

@@ -68,10 +68,11 @@ class Partial:
         try:
             state = json.loads(self._state.read_text(encoding="utf-8"))
             frames = np.load(self._frames, mmap_mode="r")
-        except (OSError, ValueError):
+            fingerprint, done = state["fingerprint"], int(state["done"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        same = state.get("fingerprint") == self.fingerprint and frames.shape == shape
-        return int(state.get("done", 0)) if same else None
+        same = fingerprint == self.fingerprint and frames.shape == shape
+        return done if same and 0 <= done <= shape[0] else None
 
     def add(self, frames: np.ndarray) -> None:
         """Keep the next frames."""
