@@ -73,6 +73,12 @@ def test_what_nobody_made_and_what_is_gone(results, tmp_path):
     assert problems(results) == {"unexplained": ["results/tables/mine.csv"], "missing": [FIGURE]}
 
 
+def test_a_link_to_a_file_that_has_gone_is_a_missing_result(results, tmp_path):
+    (tmp_path / TABLE).unlink()
+    (tmp_path / TABLE).symlink_to(tmp_path / "annex" / "a.csv")
+    assert problems(results) == problems(results, trusting=True) == {"missing": [TABLE]}
+
+
 def test_a_record_that_cannot_be_read_explains_nothing(results, tmp_path):
     record_path(tmp_path / LIBRARY).write_text("{}")
     assert problems(results) == {"unexplained": [LIBRARY]}

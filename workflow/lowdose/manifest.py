@@ -198,5 +198,6 @@ def _files_in(results: Path) -> Iterator[Path]:
         for name in sorted(names):
             if name[0] == "." or ".partial" in name or name.endswith(".damaged"):
                 continue
-            if not (here == results and name in OTHER_FILES):
+            # A link whose file has gone (an annex, a scratch disk) is a file that does not exist.
+            if not (here == results and name in OTHER_FILES) and (here / name).is_file():
                 yield here / name
