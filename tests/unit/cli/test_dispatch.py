@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 
 import pytest
 
@@ -57,6 +59,25 @@ def test_a_full_disk_in_any_command_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(run_command, "run", fill)
     assert main(["run"]) == 2
     assert capsys.readouterr().err.startswith("lowdose: The disk is full while writing waves.h5;")
+
+
+@pytest.mark.parametrize(
+    ("readable", "says"),
+    [(False, "{file} cannot be read for lack of permission"), (True, "{folder} cannot be written")],
+)
+def test_a_file_without_permission_is_one_sentence(tmp_path, monkeypatch, capsys, readable, says):
+    path = tmp_path / "frames.h5"
+    path.write_bytes(b"")
+
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    # Root, who may run this test, has every permission.
+    monkeypatch.setattr(os, "access", lambda _, mode: readable or mode != os.R_OK)
+    monkeypatch.setattr(run_command, "run", refuse)
+    assert main(["run"]) == 2
+    expected = says.format(file=path, folder=tmp_path)
+    assert capsys.readouterr().err.startswith(f"lowdose: {expected}; make ")
 
 
 def test_ctrl_c_ends_with_130(monkeypatch):

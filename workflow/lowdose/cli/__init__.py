@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None, *, recorded: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        sentence = translated(error, Path(error.filename or "a result"))
+        sentence = _unreadable(error) or translated(error, Path(error.filename or "a result"))
         if not isinstance(sentence, UserError):
             raise
         return _told(sentence)
@@ -160,6 +160,18 @@ def _place_of_command(argv: list[str]) -> int | None:
             skip = True
         elif not word.startswith("-"):
             return place
+    return None
+
+
+def _unreadable(error: OSError) -> UserError | None:
+    """Return what is to be said of a file that this user may not read; None of any other error."""
+    if not isinstance(error, PermissionError) or error.filename is None:
+        return None
+    path = Path(os.fsdecode(error.filename))
+    # A file that is written is one that does not exist yet, in a folder that can be entered.
+    hidden = not os.access(path.parent, os.X_OK)
+    if hidden or (os.access(path, os.F_OK) and not os.access(path, os.R_OK)):
+        return UserError(f"{path} cannot be read for lack of permission; make it readable.")
     return None
 
 
