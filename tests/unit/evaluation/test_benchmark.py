@@ -1,5 +1,6 @@
 """The benchmark: what is cropped, drawn, written, and refused once it has changed."""
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -168,9 +169,9 @@ def test_a_benchmark_that_is_too_large_is_none(counted, benchmark, tmp_path, mon
     assert not (tmp_path / "benchmark.json").exists()
 
 
-def frozen(folder, sources, pairs):
+def frozen(folder, sources, pairs, names=("validation", "test")):
     """Write the sets as the stage `frames` does; return the words for the command."""
-    for name in ("validation", "test"):
+    for name in names:
         frames = sources[name]
         frozen = []
         for row, clean in zip(frames.table.to_dict("records"), frames.clean, strict=True):
@@ -211,4 +212,30 @@ def test_frames_of_another_study_are_refused(sources, pairs, tmp_path, capsys):
         (tmp_path / "own.yaml").write_text(text)
         assert main(["benchmark", str(tmp_path / "made"), *words]) == 2
         assert why in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda pairs: "", "cannot be read as a table (EmptyDataError)"),
+        (lambda pairs: pairs.drop(columns="column").to_csv(index=False), "has no column column"),
+        (lambda pairs: "a,b\n1,2\n", "has no column base_shape"),
+    ],
+)
+def test_pairs_of_another_form_are_one_sentence(sources, pairs, tmp_path, capsys, spoil, says):
+    words = frozen(tmp_path, sources, pairs)
+    (tmp_path / "pairs.csv").write_text(spoil(pairs))
+    assert main(["--threads", "1", "benchmark", str(tmp_path / "made"), *words]) == 2
+    assert f"{tmp_path / 'pairs.csv'} {says}" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+def test_shifted_frames_without_a_pair_are_refused(sources, pairs, tmp_path, capsys):
+    shifted = sources["shifted"]
+    alone = shifted.table.assign(c1_nm=np.arange(len(shifted.table), dtype=float))
+    sets = {**sources, "shifted": dataclasses.replace(shifted, table=alone)}
+    words = frozen(tmp_path, sets, pairs, ("validation", "test", "shifted"))
+    assert main(["--threads", "1", "benchmark", str(tmp_path / "made"), *words]) == 2
+    assert "shifted.h5 show a matched pair" in capsys.readouterr().err
     assert not (tmp_path / "made").exists()

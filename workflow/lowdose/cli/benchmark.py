@@ -30,8 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import pandas as pd
-
     from lowdose import config
     from lowdose.cli import log
     from lowdose.evaluation.benchmark import (
@@ -63,15 +61,17 @@ def run(arguments: argparse.Namespace) -> None:
         paths["shifted"] = shifted
     else:
         log(f"no {shifted}: the benchmark has no set that leaves the training world")
-    if not arguments.pairs.is_file():
-        raise UserError(f"There is no {arguments.pairs}; run the stage `structures` first.")
+    pairs = _pairs(arguments.pairs)
     spec = study.spec("shifted")
     imaging = {**{key: spec[key] for key in ("optics", "camera")},
                "energy_kev": spec["simulation"]["energy_kev"]}  # fmt: skip
     sources = {kind: read_source(path, imaging, spec["seed"]) for kind, path in paths.items()}
-    sets = counted_sets(
-        sources, pd.read_csv(arguments.pairs), sorted(set(doses)), many, spec["seed"], log
-    )
+    sets = counted_sets(sources, pairs, sorted(set(doses)), many, spec["seed"], log)
+    if "shifted" in sets and sets["shifted"].sites.empty:
+        raise UserError(
+            f"No two frames of {shifted} show a matched pair of models in one shift, which the "
+            "scorer asks about; name another file by --shifted, or a folder of --frames without it."
+        )
     if (shapes := sources["test"].table["base_shape"].nunique()) < FEW_SHAPES:
         log(f"the test set has {shapes} base shapes: intervals over so few are wide")
     evaluation = study.config.evaluation
@@ -86,3 +86,33 @@ def run(arguments: argparse.Namespace) -> None:
     made = write_benchmark(folder, sets, about, log)
     write_text(folder / "README.md", readme(made.manifest, made.size))
     print(f"{folder}: read {folder / 'README.md'}, then `python -m lowdose score {folder} MINE`.")
+
+
+def _pairs(path: Path):
+    """Return the table of matched pairs.
+
+    Raises
+    ------
+    UserError
+        If it is missing or another one.
+    """
+    import pandas as pd
+
+    from lowdose.evaluation.stakes import ABOUT
+    from lowdose.runtime import UserError
+
+    if not path.is_file():
+        raise UserError(f"There is no {path}; run the stage `structures` first.")
+    # What a frame tells of its columns at stake is not asked of the pairs.
+    of_frames = {"frame", "present", "family", "c1_nm"}
+    needed = {"model_present", "model_absent", "column", *ABOUT} - of_frames
+    try:
+        pairs = pd.read_csv(path)
+    except ValueError as error:
+        raise UserError(
+            f"{path} cannot be read as a table ({type(error).__name__}); run the stage "
+            "`structures` again."
+        ) from None
+    if missing := sorted(needed - set(pairs)):
+        raise UserError(f"{path} has no column {missing[0]}; give the pairs.csv of the study.")
+    return pairs
