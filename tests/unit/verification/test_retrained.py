@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lowdose.verification.retrained import retrained_scores, seed_sd
 
+QUICK = Path(__file__).resolve().parents[3] / "results" / "reference" / "quick" / "verify"
 SHAPES = [f"PtNp{k}a" for k in range(1, 9)]
 
 
@@ -69,4 +72,33 @@ def test_other_shapes_and_missing_networks_are_said():
     items = list(retrained_scores(was, now))
     verdicts = {item.item.split()[0]: item.verdict for item in items}
     assert verdicts == {"narrow.white": "missing", "wide.white": "differs"}
-    assert {i.detail for i in items if i.verdict == "differs"} == {"the base shapes are others"}
+    assert {i.detail for i in items if i.verdict == "differs"} == {
+        "the base shapes are others, or without a number"
+    }
+
+
+def test_a_network_that_learned_nothing_is_found_over_four_shapes():
+    """The published quick study, with the scores of a constant image for those of a network."""
+    was = pd.read_parquet(QUICK / "scores.parquet")
+    networks = sorted(name for name in was["denoiser"].unique() if ".seed" in name)
+    assert len(networks) == 3 and was["base_shape"].nunique() == 4
+    constant = was[was["denoiser"] == "constant"]
+    for network in networks:
+        others = was[was["denoiser"] != network]
+        now = pd.concat([others, constant.assign(denoiser=network)])
+        unlike = [item for item in retrained_scores(was, now) if item.verdict == "differs"]
+        name = network.removesuffix(".seed0")
+        assert {item.item.split(" at ")[0] for item in unlike} == {name}
+        assert f"{name} at 0.45 e/pixel, PSNR [dB]" in {item.item for item in unlike}
+
+
+@pytest.mark.parametrize(("shapes", "f1"), [(1, 0.9), (2, np.nan)])
+def test_the_same_scores_agree_however_little_they_say(shapes, f1):
+    rng = np.random.default_rng(5)
+    was = scores(rng, seeds=1).assign(f1=f1)
+    was = was[was["base_shape"].isin(SHAPES[:shapes])]
+    assert {item.verdict for item in retrained_scores(was, was)} == {"agrees"}
+    now = was.assign(psnr=was["psnr"] - 2.5, f1=0.9)
+    found = {item.item.rsplit(", ")[1] for item in retrained_scores(was, now)
+             if item.verdict == "differs"}  # fmt: skip
+    assert found == ({"PSNR [dB]", "F1"} if np.isnan(f1) else {"PSNR [dB]"})

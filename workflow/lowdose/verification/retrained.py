@@ -26,7 +26,8 @@ def retrained_scores(published: pd.DataFrame, here: pd.DataFrame) -> Iterator[It
     Let d be the differences of a score by base shape, means over training seeds.  The scores
     agree if the mean of d is within sqrt((t s / sqrt(n))² + z² S² (1/k + 1/l)): s the scatter of
     d over its n shapes, t Student's quantile, S the standard deviation over seeds, k and l the
-    numbers of seeds, at a level of 0.05 divided by the number of comparisons (Bonferroni).
+    numbers of seeds, at a level of 0.05 divided by the number of comparisons (Bonferroni); and
+    within :data:`lowdose.verification.rules.FARTHEST`, if the seeds alone do not explain more.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def retrained_scores(published: pd.DataFrame, here: pd.DataFrame) -> Iterator[It
         for score, title in rules.SCORES.items():
             difference, limit, values = _difference(was, now, score, spread[score], level)
             if math.isnan(difference):
-                verdict, detail = DIFFERS, "the base shapes are others"
+                verdict, detail = DIFFERS, "the base shapes are others, or without a number"
             elif abs(difference) <= limit + 1e-12:
                 verdict, detail = AGREES, ""
             else:
@@ -85,12 +86,18 @@ def _by_network(table: pd.DataFrame) -> pd.DataFrame:
 def _difference(was, now, score: str, seeds: float, level: float):
     """Return the mean difference, what it may be, and the two means."""
     one, other = (side.groupby("base_shape")[score].mean() for side in (was, now))
+    values = one.mean(), other.mean()
+    other = other.reindex(one.index)  # a shape that is not there has no number
+    if not one.isna().equals(other.isna()):
+        return math.nan, math.nan, values
     differences = (other - one).dropna()
     n = len(differences)
-    if n < len(one) or n < 2:
-        return math.nan, math.nan, (one.mean(), other.mean())
-    by_shapes = stats.t.ppf(1 - level / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n)
+    if n == 0:  # as little is known as was published
+        return 0.0, 0.0, values
+    by_shapes = math.inf
+    if n > 1:
+        by_shapes = stats.t.ppf(1 - level / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n)
     numbers = (side["seed"].nunique() for side in (was, now))
     by_seeds = stats.norm.ppf(1 - level / 2) * seeds * math.sqrt(sum(1 / k for k in numbers))
-    limit = math.hypot(by_shapes, by_seeds)
-    return float(differences.mean()), limit, (one.mean(), other.mean())
+    limit = min(max(rules.FARTHEST[score], by_seeds), math.hypot(by_shapes, by_seeds))
+    return float(differences.mean()), limit, values
