@@ -267,6 +267,13 @@ def test_each_row_that_is_published_is_compared():
             assert not table.duplicated(keys).any(), f"{index.parent}: {kind} by {keys}"
 
 
+def test_the_page_lists_the_tables_that_are_compared():
+    page = (REFERENCE.parents[1] / "docs" / "verify.md").read_text()
+    sentence = page.split("Of the tables, ")[1].split(" are compared.")[0]
+    named = {word.strip("`,") for word in sentence.split()} - {"and"}
+    assert named == {kind.removeprefix("tables/") for kind in KEYS if kind.startswith("tables/")}
+
+
 def test_a_stratum_of_any_denoiser_is_compared():
     def strata(f1):
         rows = [{"denoiser": name, "factor": "family", "level": "PtNp1", "f1": value,
