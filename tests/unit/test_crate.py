@@ -19,6 +19,7 @@ import rocrate
 import rocrate_validator
 import urllib3
 from requests_cache import CachedSession
+from rocrate.rocrate import ROCrate
 from rocrate_validator.models import Severity, ValidationSettings
 from rocrate_validator.services import validate
 
@@ -219,3 +220,20 @@ def test_the_validator_sees_a_fault_of_the_first_specification(crate, offline, t
     (target / "results" / "tables" / "a.csv").unlink()
     _, found = issues(target, offline, abort_on_first=True)
     assert any("results/tables/a.csv" in message for _, message in found)
+
+
+def test_half_a_folder_is_no_crate(results, tmp_path, monkeypatch):
+    write = ROCrate.write
+
+    def fill_the_disk(crate, target):
+        write(crate, target)
+        raise OSError(28, "No space left on device", str(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ROCrate, "write", fill_the_disk)
+        with pytest.raises(UserError, match=r"The disk is full while writing .*out of it;"):
+            pack(results, tmp_path / "new" / "out of it")
+    assert list((tmp_path / "new").iterdir()) == []
+    pack(results, tmp_path / "new" / "out of it")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out of it"]
+    assert (tmp_path / "new" / "out of it" / "ro-crate-metadata.json").is_file()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import datetime
 import mimetypes
+import os
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,7 +25,7 @@ from lowdose import manifest, records
 from lowdose.checkout import ROOT
 from lowdose.environments import lock
 from lowdose.records import Record
-from lowdose.runtime import UserError, atomic_path
+from lowdose.runtime import UserError, atomic_path, translated
 
 # The version whose context the library brings along, and the profiles that go with it.
 VERSION = "1.3"
@@ -98,8 +100,21 @@ def pack(results: Path, target: Path, *, with_data: bool = False) -> list[str]:
                 path.unlink()  # the library adds the suffix itself, and asks about a file there
                 crate.write_zip(path)
         else:
-            crate.write(target)
+            _write_folder(crate, target)
     return listed.unexplained
+
+
+def _write_folder(crate: ROCrate, target: Path) -> None:
+    """Write a crate as a folder, which appears when all of it is there."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{target.name}.", suffix=".partial", dir=target.parent
+        ) as made:
+            crate.write(Path(made) / "crate")
+            os.rename(Path(made) / "crate", target)
+    except OSError as error:
+        raise translated(error, target) from error
 
 
 class _Crate:
