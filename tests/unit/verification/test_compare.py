@@ -15,7 +15,7 @@ from lowdose.runtime import UserError
 from lowdose.verification.compare import compare
 from lowdose.verification.extract import extract
 from lowdose.verification.reference import read_reference, write_reference
-from lowdose.verification.rules import KEYS
+from lowdose.verification.rules import HAVE_LOW_AND_HIGH, KEYS
 
 REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
 
@@ -265,6 +265,36 @@ def test_each_row_that_is_published_is_compared():
         for kind, table in published.items():
             keys = list(KEYS[kind])
             assert not table.duplicated(keys).any(), f"{index.parent}: {kind} by {keys}"
+
+
+@pytest.mark.parametrize("name", sorted(k.removeprefix("tables/") for k in KEYS if "/" in k))
+def test_a_published_table_has_rows_of_its_own_and_intervals_that_are_found(name):
+    """In whatever piece of the study it is; moved by five widths, it is another one."""
+    paths = sorted(REFERENCE.glob(f"*/tables/{name}.csv")) + sorted(REFERENCE.glob(f"*/{name}.csv"))
+    assert paths or name == "classes"
+    for path in paths:
+        table = pd.read_csv(path)
+        assert not table.duplicated(list(KEYS[f"tables/{name}"])).any(), path
+        if name == "classes":
+            continue
+        sides = [{f"tables/{name}": one} for one in (table, moved(table))]
+        assert unlike(compare(sides[0], sides[0])) == []
+        known = np.isfinite(table.filter(regex="(^|_)high(_|$)")).any(axis=1)
+        assert len(unlike(compare(*sides))) > 0.5 * known.sum() > 0, path
+
+
+def moved(table):
+    """Return a table whose intervals are five widths away."""
+    table = table.copy()
+    lows = [c for c in table if c == "low" or c.endswith("_low") or c.startswith("low_")]
+    for low in lows:
+        high = low.replace("low", "high")
+        by = 5 * (table[high] - table[low]) + 1e-3
+        stems = (low.removesuffix("_low"), f"{low.removesuffix('_low')}_db",
+                 low.replace("low_", "recall_"), *HAVE_LOW_AND_HIGH)  # fmt: skip
+        for column in {low, high, *(stem for stem in stems if stem in table)}:
+            table[column] = table[column] + by
+    return table
 
 
 def test_the_page_lists_the_tables_that_are_compared():

@@ -139,7 +139,7 @@ def _overlap(published: Mapping, here: Mapping, name: str) -> bool:
     """
     if _is_nan(published[name]) != _is_nan(here[name]) or not _has_interval(here, name):
         return False
-    low, high = _limits(name)
+    low, high = _limits(published, name)
     apart = (one[low] > other[high] for one, other in ((published, here), (here, published)))
     return not any(apart)  # of what is not known, neither is greater
 
@@ -147,19 +147,26 @@ def _overlap(published: Mapping, here: Mapping, name: str) -> bool:
 def _within(published: Mapping, here: Mapping, name: str) -> bool:
     """Return whether a number of what was not trained here moved by rounding only."""
     was, now = published[name], here[name]
-    width = published[_limits(name)[1]] - published[_limits(name)[0]]
+    low, high = _limits(published, name)
+    width = published[high] - published[low]
     if _is_nan(was) or _is_nan(now) or _equal(was, now, rules.UNTRAINED):
         return _equal(was, now, rules.UNTRAINED)
     return abs(was - now) <= rules.FLIPPED_SHARE * width  # false where there is no width
 
 
 def _has_interval(row: Mapping, name: str) -> bool:
-    return all(_is_number(row.get(limit)) for limit in _limits(name))
+    return all(_is_number(row.get(limit)) for limit in _limits(row, name))
 
 
-def _limits(name: str) -> tuple[str, str]:
-    """Return the names of the limits of a value's interval."""
-    return ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
+def _limits(row: Mapping, name: str) -> tuple[str, str]:
+    """Return the names of the limits of a value's interval, as its table calls them."""
+    stems = [f"{name}_", f"{name.removesuffix('_db')}_"]
+    stems += [""] if name in rules.HAVE_LOW_AND_HIGH else []
+    for stem in stems:
+        if f"{stem}low" in row:
+            return f"{stem}low", f"{stem}high"
+    number = name.removeprefix("recall")  # of events of so many frames: recall_4, low_4, high_4
+    return f"low{number}", f"high{number}"
 
 
 def _is_number(value: object) -> bool:
@@ -192,5 +199,5 @@ def _shown(value: object, digits: int = 6) -> str:
 
 
 def _interval(row: Mapping, name: str) -> str:
-    value, low, high = (_shown(row.get(key, math.nan), 4) for key in (name, *_limits(name)))
+    value, low, high = (_shown(row.get(key, math.nan), 4) for key in (name, *_limits(row, name)))
     return f"{value} [{low}, {high}]"

@@ -25,11 +25,27 @@ KEYS = {
     "tables/strata": ("denoiser", "factor", "level"),
     "tables/verdicts": ("denoiser", "test", "level"),
     "tables/classes": ("by", "value"),
+    "tables/methods": ("denoiser", "tuned_for", "dose_e_per_px"),
+    "tables/field": ("network", "training_set", "long"),
+    "tables/field_law": ("network", "training_set", "long"),
+    "tables/field_law_fit": ("measure", "against"),
+    "tables/geometry": ("trained_on", "tested_on"),
+    "tables/movies": ("method", "dose_e_per_px"),
+    "tables/positions": ("columns", "method", "dose_e_per_px"),
+    "tables/atom_counts": ("columns", "averaging", "dose_e_per_px"),
+    "tables/dynamics": ("dose_e_per_px", "summed", "realisation", "templates", "step"),
+    "tables/adaptation": ("network", "case"),
+    "tables/natural_images": ("case",),
 }
 WITH_INTERVALS = {kind for kind in KEYS if kind.startswith("tables/")} - {"tables/classes"}
 # Tables that are compared as those of trained networks, whatever their rows are called: of a whole
 # study's networks at once, or over so few particles that one column decides.
-OF_TRAINED = ("tables/strata", "tables/comparisons", "tables/contrasts")
+OF_TRAINED = ("tables/strata", "tables/comparisons", "tables/contrasts", "tables/field",
+              "tables/field_law", "tables/field_law_fit", "tables/geometry", "tables/movies",
+              "tables/positions", "tables/atom_counts", "tables/dynamics", "tables/adaptation",
+              "tables/natural_images")  # fmt: skip
+# Values whose limits are called `low` and `high`.
+HAVE_LOW_AND_HIGH = ("difference", "rate", "r_squared", "dose_e_per_px")
 
 
 class Tolerance(NamedTuple):
