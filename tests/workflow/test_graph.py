@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
+import yaml
 
 from lowdose import config, contest
+from lowdose.cli._bench_scale import sweep
 from lowdose.cost import jobs_of
 from lowdose.stages import Study
 
@@ -73,6 +76,17 @@ def test_the_graph_is_complete(project, name, monkeypatch):
     assert not (project.folder / "results").exists()
     if name is None:
         assert len(jobs) + 1 <= 30
+
+
+def test_a_sweep_of_the_benchmark_trains_each_of_its_products_once(fresh):
+    path = fresh.folder / "config" / "sweep.yaml"
+    path.write_text(yaml.safe_dump(sweep(3, 2, 2)))
+    jobs = fresh.planned("--configfile", "config/sweep.yaml")
+    trained = {job for job in jobs if job.startswith("train ")}
+    names = itertools.product(["net0", "net1", "net2"], ["set0", "set1"], [0, 1])
+    assert trained == {f"train {network},{of},{seed}" for network, of, seed in names}
+    evaluated = {job for job in jobs if job.startswith("evaluate ")}
+    assert len(evaluated) == 3 * 2 * 2 + len(config.load([]).baselines)
 
 
 def test_the_studies_of_many_seeds_train_each_once(project):

@@ -68,9 +68,9 @@ def test_a_quick_one_keeps_the_whole_one(tmp_path, monkeypatch):
     ("words", "sentence"),
     [
         (["netwroks"], "There is no benchmark 'netwroks' (did you mean networks?); choose from "
-         "simulation, study, networks, denoisers, evaluation, recording, adaptive."),
+         "simulation, study, networks, denoisers, evaluation, recording, adaptive, scale."),
         (["speed"], "There is no benchmark 'speed'; choose from simulation, study, networks, "
-         "denoisers, evaluation, recording, adaptive."),
+         "denoisers, evaluation, recording, adaptive, scale."),
         (["study", "--quick"], "The benchmark 'study' has no quick form; leave out --quick, or "
          "choose from networks."),
     ],

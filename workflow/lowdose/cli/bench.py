@@ -7,7 +7,7 @@ HELP = "measure speed, memory and quality: prints a table, writes results/benchm
 # Module lowdose.cli._bench_<name>, with measure(threads) -> rows, or what `Row` takes.
 BENCHMARKS = (
     *("simulation", "study", "networks", "denoisers", "evaluation", "recording"),
-    "adaptive",
+    *("adaptive", "scale"),
 )
 QUICK = ("networks",)  # those whose measure() takes quick=True
 
