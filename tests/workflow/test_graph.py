@@ -54,8 +54,16 @@ def in_time(config):
     jobs = {"adaptation": 1} if config.adaptation.frames else {}
     if config.movies.films:
         made = {"film": len(config.movies.films), "movie": len(config.movies.methods)}
-        jobs |= made | {"movies": 1, "positions": 1}
-    return jobs
+        jobs |= made | {"movies": 1}
+    # Atoms are counted on one film after learning on others.
+    return jobs | ({"positions": 1} if len(config.movies.films) > 1 else {})
+
+
+def test_a_single_film_asks_for_nothing_that_takes_two(project):
+    film = "movies={films: {one: {base_shape: PtNp1a}}, methods: {raw: {denoiser: raw}}}"
+    jobs = project.planned("--configfile", "config/tiny.yaml", "--config", film)
+    assert {"film one", "movie raw", "movies"} <= jobs
+    assert "positions" not in jobs
 
 
 @pytest.mark.parametrize("name", [None, "tiny", "study", "paper"])

@@ -135,7 +135,7 @@ def single(study: Study) -> list[str]:
     for name in config.evaluation.analyses:
         rules += ANALYSES.get(name, (name,))
     rules += ["adaptation"] * bool(config.adaptation.frames)
-    rules += ["positions"] * bool(config.movies.films)
+    rules += ["positions"] * (len(config.movies.films) > 1)
     rules += ["movies"] * bool(config.movies.films and config.movies.methods)
     return rules + ["dynamics"] * bool(config.movies.switching)
 
@@ -148,7 +148,7 @@ def figures(study: Study) -> list[str]:
     names += [*analyses, *study.sweeps()]
     asked = {"methods": contest.methods(config), "experiment": config.experiment.files,
              "movies": config.movies.films and config.movies.methods,
-             "positions": config.movies.films, "dynamics": config.movies.switching,
+             "positions": len(config.movies.films) > 1, "dynamics": config.movies.switching,
              "adaptation": config.adaptation.frames}  # fmt: skip
     return names + [name for name, given in asked.items() if given]
 

@@ -1,5 +1,6 @@
 # What films tell of columns: where they are, how many atoms they hold, and how a surface switches.
-if FILMS:
+# Atoms are counted on one film after learning on others.
+if len(FILMS) > 1:
     FIGURES += ["positions"]
 if study.config.movies.switching:
     FIGURES += ["dynamics"]
