@@ -59,9 +59,13 @@ def in_time(config):
     return jobs | ({"positions": 1} if len(config.movies.films) > 1 else {})
 
 
-def test_a_single_film_asks_for_nothing_that_takes_two(project):
-    film = "movies={films: {one: {base_shape: PtNp1a}}, methods: {raw: {denoiser: raw}}}"
-    jobs = project.planned("--configfile", "config/tiny.yaml", "--config", film)
+def test_a_single_film_asks_for_nothing_that_takes_two(project, tmp_path):
+    movies = {
+        "films": {"one": {"base_shape": "PtNp1a", "frames": 48}},
+        "methods": {"raw": {"denoiser": "raw"}},
+    }
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({"movies": movies}))
+    jobs = project.planned("--configfile", "config/tiny.yaml", str(tmp_path / "one.yaml"))
     assert {"film one", "movie raw", "movies"} <= jobs
     assert "positions" not in jobs
 
