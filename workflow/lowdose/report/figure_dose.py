@@ -1,4 +1,4 @@
-"""Figure: surface F1 and fill-in rate against dose, for every denoiser."""
+"""Figure: surface F1 and fill-in rate against dose, of each network its first training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lowdose.report.inputs import Inputs
-from lowdose.report.style import WIDTH_IN, end_labels, looks, titles
+from lowdose.report.style import WIDTH_IN, end_labels, looks, titles_without_seeds
+from lowdose.sweeps import first_of_each
 
 PANELS = (
     ("f1", "F1 of the surface columns\n(1: all found, none invented)"),
@@ -24,7 +25,9 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
     """Draw the figure; return it with one row a denoiser, dose and panel."""
     # On a constant image nothing is ever found, at any dose: its line would tell nothing.
     table = inputs.results(spec)
-    table = table[table["denoiser"] != "constant"]
+    first = first_of_each(spec["networks"])
+    shown = [n for n in spec["denoisers"] if n in first or n not in spec["networks"]]
+    table = table[table["denoiser"].isin(shown) & (table["denoiser"] != "constant")]
     figure, axes = plt.subplots(
         1, 2, figsize=(WIDTH_IN, 3.8),
         gridspec_kw={"wspace": 0.62, "left": 0.09, "right": 0.885, "bottom": 0.125, "top": 0.97},
@@ -43,7 +46,7 @@ def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
 
 
 def _panel(axes: Axes, table: pd.DataFrame, metric: str, spec: Mapping) -> None:
-    look, names = looks(spec), titles(spec)
+    look, names = looks(spec), titles_without_seeds(spec, table["denoiser"].unique())
     doses = np.sort(table["dose_e_per_px"].unique())
     present = [n for n in spec["denoisers"] if n in set(table["denoiser"])]
     ends = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -18,6 +19,7 @@ from lowdose.runtime import UserError
 PANELS = (("psnr_db", "PSNR [dB]"), ("f1", "F1 of the surface columns"))
 # The reference that gives the panel its scale: the floor of the one, the ceiling of the other.
 BOUNDS = {"psnr_db": "constant", "f1": "clean"}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # of training sets
 
 
 def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
@@ -74,16 +76,23 @@ def _panel(
     ):  # one line for each training set and seed
         ordered = group.sort_values("receptive_field_px")
         axes.plot(ordered["receptive_field_px"], ordered[metric], color="#9db8d2", lw=1.2, zorder=2)
+    sets = list(dict.fromkeys(networks["denoiser"].str.split(".").str[1]))
     for _, row in networks.iterrows():
-        _whisker(axes, row["receptive_field_px"], row, metric, look, marker="o", lw=1.4)
-        high = row[f"{metric}_high"]
-        above = high if math.isfinite(high) else row[metric]
-        axes.annotate(
-            names[row["denoiser"]], (row["receptive_field_px"], above),
-            xytext=(0, 3), textcoords="offset points", fontsize=7.5, color="#08306b",
-            ha="center", va="bottom",
+        which = sets.index(row["denoiser"].split(".")[1])
+        marker = MARKERS[which % len(MARKERS)]
+        _whisker(axes, row["receptive_field_px"], row, metric, look, marker=marker, lw=1.4)
+    _name_fields(axes, networks, metric, names)
+    if len(sets) > 1:
+        for marker, name in zip(itertools.cycle(MARKERS), sets, strict=False):
+            axes.plot([], [], linestyle="", marker=marker, color="#4a7fb0", label=name)
+        axes.legend(
+            title="training set", fontsize=7, title_fontsize=7, loc="lower center",
+            bbox_to_anchor=(0.5, 0), ncols=2, columnspacing=0.8, handletextpad=0.2,
         )  # fmt: skip
     axes.margins(y=0.08)
+    if len(sets) > 1:  # room for the legend
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - 0.3 * (high - low), high)
     axes.grid(axis="y")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
@@ -103,6 +112,25 @@ def _panel(
         [what[bound] if n == bound else names[n] for n in lines["denoiser"]],
         [look[n]["color"] for n in lines["denoiser"]],
     )  # fmt: skip
+
+
+def _name_fields(axes: Axes, networks: pd.DataFrame, metric: str, names: Mapping[str, str]) -> None:
+    """Write the name of each network above its trainings."""
+    of_network = networks["denoiser"].str.partition(".")[0]
+    named: list[float] = []
+    for network, group in networks.groupby(of_network, sort=False):
+        field = group["receptive_field_px"].iloc[0]
+        # Of two with about the same field the second is named below.
+        below = any(abs(math.log(field / other)) < 0.5 for other in named)
+        limit = group[f"{metric}_{'low' if below else 'high'}"]
+        limit = limit.where(limit.notna(), group[metric])
+        axes.annotate(
+            names[group["denoiser"].iloc[0]] if len(networks) == of_network.nunique() else network,
+            (field, limit.min() if below else limit.max()), xytext=(0, -3 if below else 3),
+            textcoords="offset points", fontsize=7.5, color="#08306b",
+            ha="center", va="top" if below else "bottom",
+        )  # fmt: skip
+        named.append(field)
 
 
 def _whisker(
