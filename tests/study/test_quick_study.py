@@ -127,7 +127,9 @@ def test_it_agrees_with_the_published_one(first_run):
     items = verified(first_run.folder / "results", PUBLISHED["quick"])
     assert len(items) > 9000
     # What other configurations add is not made here.
-    asked = {"contrasts", "credibility", "doses_needed", "localisation", "risk", "verdicts"}
+    asked = {"contrasts", "credibility", "doses_needed", "localisation", "risk", "verdicts",
+             "methods", "field", "field_law", "field_law_fit", "geometry", "movies", "positions",
+             "atom_counts", "dynamics", "adaptation", "natural_images"}  # fmt: skip
     assert {i.kind for i in items} == set(KEYS) - {f"tables/{name}" for name in asked}
     unlike = [i for i in items if i.verdict != "agrees"]
     assert not unlike, unlike[:20]
