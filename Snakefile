@@ -18,6 +18,7 @@ sys.path.insert(0, PACKAGE)
 
 from lowdose import contest
 from lowdose.cli import refuse
+from lowdose.closed_sets import pattern
 from lowdose.denoisers import released
 from lowdose.resources import grown
 from lowdose.runtime import UserError
@@ -36,18 +37,16 @@ shell.prefix(f"set -euo pipefail; trap : TERM; export PYTHONPATH='{PACKAGE}'; ")
 
 
 wildcard_constraints:
-    shard="|".join(study.shards),
-    network="|".join(study.config.networks),
-    training_set="|".join(study.config.training_sets),
+    shard=pattern(study.shards),
+    network=pattern(study.config.networks),
+    training_set=pattern(study.config.training_sets),
     seed=r"\d+",
-    baseline="|".join(study.tuned()),
-    contender="|".join(
-        [*contest.methods(study.config), *contest.networks(study.config)] or ["none"]
-    ).replace(".", r"\."),
-    denoiser="|".join([*study.config.baselines, *study.networks()]).replace(".", r"\."),
-    recording="|".join(study.config.experiment.files) or "none",
-    film="|".join(study.films()) or "none",
-    method="|".join(study.config.movies.methods) or "none",
+    baseline=pattern(study.tuned()),
+    contender=pattern([*contest.methods(study.config), *contest.networks(study.config)]),
+    denoiser=pattern([*study.config.baselines, *study.networks()]),
+    recording=pattern(study.config.experiment.files),
+    film=pattern(study.films()),
+    method=pattern(study.config.movies.methods),
 
 
 STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment movies columns_in_time adaptation search"

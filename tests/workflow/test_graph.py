@@ -101,6 +101,28 @@ def test_a_sweep_of_the_benchmark_trains_each_of_its_products_once(fresh):
     assert len(evaluated) == 3 * 2 * 2 + len(config.load([]).baselines)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/evaluation/net0.set0.seed2/frames.parquet",  # one seed more than the sweep has
+        "results/evaluation/net0.set3.seed1/frames.parquet",  # a network that it has elsewhere
+        "results/evaluation/net0xset0.seed1/frames.parquet",
+        "results/networks/net00/set0/seed0/model.safetensors",
+        "results/waves/shard0.h5",
+    ],
+)
+def test_a_typo_in_a_large_sweep_says_that_no_rule_makes_it(fresh, target):
+    asked = sweep(4, 4, 2)
+    asked["sweep"] = [
+        {"networks": ["net0", "net1"], "training_sets": ["set0", "set1"], "seeds": [0, 1]},
+        {"networks": ["net2", "net3"], "training_sets": ["set3"], "seeds": [0, 1]},
+    ]
+    (fresh.folder / "config" / "sweep.yaml").write_text(yaml.safe_dump(asked))
+    done = fresh.snakemake("--dry-run", target, "--configfile", "config/sweep.yaml")
+    assert done.returncode == 1
+    assert f"No rule to produce {target}" in done.stdout + done.stderr
+
+
 def test_the_studies_of_many_seeds_train_each_once(project):
     jobs = project.planned("--configfile", "config/paper.yaml")
     trained = {job for job in jobs if job.startswith("train ")}
