@@ -16,9 +16,8 @@ report: "workflow/report/workflow.rst"
 PACKAGE = str(Path(workflow.current_basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 
-from lowdose import contest
+from lowdose import closed_sets
 from lowdose.cli import refuse
-from lowdose.closed_sets import pattern
 from lowdose.denoisers import released
 from lowdose.resources import grown
 from lowdose.runtime import UserError
@@ -30,35 +29,19 @@ try:
 except UserError as error:
     refuse(error)
 
-# The rules call the package of this checkout, in whatever environment they run.
-# A cluster sends SIGTERM to all processes of a job: with a trap the shell outlives its command, which
-# so has the time to save what it has; without, Snakemake sees an end and the node kills the rest.
+# The rules call the package of this checkout.  A cluster sends SIGTERM to every process of a job: with a
+# trap the shell outlives its command, which has the time to save; else the node kills what is left.
 shell.prefix(f"set -euo pipefail; trap : TERM; export PYTHONPATH='{PACKAGE}'; ")
 
 
 wildcard_constraints:
-    shard=pattern(study.shards),
-    network=pattern(study.config.networks),
-    training_set=pattern(study.config.training_sets),
-    seed=r"\d+",
-    baseline=pattern(study.tuned()),
-    contender=pattern([*contest.methods(study.config), *contest.networks(study.config)]),
-    denoiser=pattern([*study.config.baselines, *study.networks()]),
-    recording=pattern(study.config.experiment.files),
-    film=pattern(study.films()),
-    method=pattern(study.config.movies.methods),
+    **closed_sets.wildcards(study),
 
 
 STAGES = "structures simulate frames train baselines evaluate figures credibility strata risk verdicts mechanism sweeps methods dataset world experiment movies columns_in_time adaptation search"
 for stage in STAGES.split():
 
     include: f"workflow/rules/{stage}.smk"
-
-
-# On a cluster: half a minute for the paper's 855 models, so done where Snakemake runs.
-localrules:
-    all,
-    structures,
 
 
 rule all:

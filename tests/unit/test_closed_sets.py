@@ -8,9 +8,10 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.io import regex_from_filepattern
 
 from lowdose import config
-from lowdose.closed_sets import NOTHING, pattern
+from lowdose.closed_sets import NOTHING, pattern, wildcards
 from lowdose.stages import Study
 
 PRODUCT = [
@@ -61,9 +62,23 @@ def test_what_is_left_of_a_sweep_are_its_factors():
     assert len("|".join(large)) > 150_000 > 1_500 > len(pattern(large))
 
 
-def test_the_names_of_the_studies():
-    for name in ("tiny", "study", "paper"):
-        study = Study(config.load([config.default_files()[0].with_name(f"{name}.yaml")]))
-        for denoiser in study.networks():
-            assert re.fullmatch(pattern(study.networks()), denoiser)
-            assert not re.fullmatch(pattern(study.networks()), denoiser + "9")
+@pytest.mark.parametrize("name", ["config", "tiny", "study", "paper", "movies"])
+def test_the_wildcards_of_a_study_are_its_names_and_their_neighbours_are_not(name):
+    """In the very expressions that Snakemake makes of the outputs of rules."""
+    study = Study(config.load([config.default_files()[0].with_name(f"{name}.yaml")]))
+    patterns = wildcards(study)
+    sets = {
+        "shard": study.shards,
+        "network": study.config.networks,
+        "training_set": study.config.training_sets,
+        "denoiser": [*study.config.baselines, *study.networks()],
+        "film": study.films(),
+    }
+    for wildcard, names in sets.items():
+        file = regex_from_filepattern(f"results/{{{wildcard},{patterns[wildcard]}}}/file.h5")
+        near = {text for one in names for text in (one[:-1], one[1:], f"{one}0", f"{one}.{one}")}
+        near |= {one.replace(".", "-", 1) for one in names if "." in one} | {"", "none"}
+        for text in near | set(names):
+            match = re.match(file, f"results/{text}/file.h5")
+            assert bool(match) == (text in set(names)), (wildcard, text)
+            assert match is None or match[wildcard] == text

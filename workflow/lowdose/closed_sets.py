@@ -5,7 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from lowdose import contest
+from lowdose.study_names import Names
+
 NOTHING = "(?!)"  # matches no text at all
+
+
+def wildcards(study: Names) -> dict[str, str]:
+    """Return the pattern of each wildcard that the rules share.
+
+    Parameters
+    ----------
+    study : lowdose.study_names.Names
+        Also a :class:`lowdose.stages.Study`.
+    """
+    config = study.config
+    sets = {
+        "shard": study.shards,
+        "network": config.networks,
+        "training_set": config.training_sets,
+        "baseline": study.tuned(),
+        "contender": [*contest.methods(config), *contest.networks(config)],
+        "denoiser": [*config.baselines, *study.networks()],
+        "recording": config.experiment.files,
+        "film": study.films(),
+        "method": config.movies.methods,
+    }
+    # Any seed may be trained by its name.
+    return {"seed": r"\d+", **{name: pattern(names) for name, names in sets.items()}}
 
 
 def pattern(names: Iterable[str]) -> str:

@@ -1,3 +1,8 @@
+# On a cluster: half a minute for the paper's 855 models, so done where Snakemake runs.
+localrules:
+    structures,
+
+
 rule structures:
     output:
         "results/structures/library.extxyz",
