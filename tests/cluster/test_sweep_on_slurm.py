@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,7 +29,23 @@ def content(path: Path) -> bytes:
         table = READERS[path.suffix](path)
         if {*TIMES} & {*table.columns}:
             return table.drop(columns=[*TIMES], errors="ignore").to_csv().encode()
+    if path.suffix == ".h5":
+        return stored(path)
     return path.read_bytes()
+
+
+def stored(path: Path) -> bytes:
+    """Return what an HDF5 file holds: equal values are not always compressed to equal bytes."""
+    parts = []
+    with h5py.File(path) as file:
+        items = [("", file)]
+        file.visititems(lambda name, item: items.append((name, item)))
+        for name, item in sorted(items, key=lambda pair: pair[0]):
+            parts += [name, *(f"{k}={item.attrs[k]!r}" for k in sorted(item.attrs))]
+            if isinstance(item, h5py.Dataset):
+                values = np.asarray(item[()])
+                parts += [str(values.dtype), str(values.shape), repr(values.tolist())]
+    return "\n".join(parts).encode()
 
 
 def results(folder: Path) -> dict[str, bytes]:
