@@ -207,6 +207,8 @@ def _work_per_pixel(spec: str) -> tuple[float, float]:
                 network.to(device=device)(torch.empty(1, 1, SIDE_PX, SIDE_PX, device=device))
             break
         except RuntimeError:
+            if device == "cpu":
+                raise
             network = network.to_empty(device="cpu")
     return counter.get_total_flops() / SIDE_PX**2, values / SIDE_PX**2
 

@@ -131,10 +131,9 @@ def _show(items: list, most: int | None) -> None:
 def _explain(results: Path, reference: Path) -> None:
     """Print what the published results were made with and these were not."""
     from lowdose.verification.made_with import changed, circumstances
-    from lowdose.verification.reference import read_reference
+    from lowdose.verification.reference import read_about
 
-    _, about = read_reference(reference)
-    for line in changed(about.get("made_with", {}), circumstances(results)):
+    for line in changed(read_about(reference).get("made_with", {}), circumstances(results)):
         print(f"made with: {line}")
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lowdose.report.inputs import Inputs
-from lowdose.report.style import MARKERS, WIDTH_IN
+from lowdose.report.style import POINTS, WIDTH_IN
 
 ROWS = (("psnr_db", "PSNR [dB]"), ("fill_in_rate", "fill-in rate at vacancies"))
 COLUMNS = (("px", "receptive field [pixels of the network]"), ("nm", "receptive field [nm]"))
@@ -54,7 +54,7 @@ def _panel(axes: Axes, table: pd.DataFrame, measure: str, against: str) -> list[
         axes.errorbar(
             field, values,
             yerr=[(values - low).clip(lower=0), (high - values).clip(lower=0)],
-            color=colours[k], marker=("o", *MARKERS)[k % 7], lw=1.2, elinewidth=0.8,
+            color=colours[k], marker=POINTS[k % len(POINTS)], lw=1.2, elinewidth=0.8,
             label=f"{1000 * pixel:.3g} pm",
         )  # fmt: skip
         records += [

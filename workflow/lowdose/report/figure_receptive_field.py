@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lowdose.report.inputs import Inputs
-from lowdose.report.style import WIDTH_IN, end_labels, looks, titles
+from lowdose.report.style import POINTS, WIDTH_IN, end_labels, looks, titles
 from lowdose.runtime import UserError
 
 PANELS = (("psnr_db", "PSNR [dB]"), ("f1", "F1 of the surface columns"))
 # The reference that gives the panel its scale: the floor of the one, the ceiling of the other.
 BOUNDS = {"psnr_db": "constant", "f1": "clean"}
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # of training sets
 
 
 def draw(inputs: Inputs, spec: Mapping) -> tuple[Figure, pd.DataFrame]:
@@ -79,11 +78,11 @@ def _panel(
     sets = list(dict.fromkeys(networks["denoiser"].str.split(".").str[1]))
     for _, row in networks.iterrows():
         which = sets.index(row["denoiser"].split(".")[1])
-        marker = MARKERS[which % len(MARKERS)]
+        marker = POINTS[which % len(POINTS)]
         _whisker(axes, row["receptive_field_px"], row, metric, look, marker=marker, lw=1.4)
     _name_fields(axes, networks, metric, names)
     if len(sets) > 1:
-        for marker, name in zip(itertools.cycle(MARKERS), sets, strict=False):
+        for marker, name in zip(itertools.cycle(POINTS), sets, strict=False):
             axes.plot([], [], linestyle="", marker=marker, color="#4a7fb0", label=name)
         axes.legend(
             title="training set", fontsize=7, title_fontsize=7, loc="lower center",

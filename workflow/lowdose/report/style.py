@@ -76,7 +76,8 @@ TITLES = {
 # Okabe and Ito's colours, told apart by colour-blind readers.
 BASELINE_COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#d55e00", "#999933", "#44aa99")
 REFERENCE_COLOURS = {"clean": "#000000", "constant": "#8c8c8c", "raw": "#8c8c8c"}
-MARKERS = ("s", "D", "^", "v", "P", "X")
+MARKERS = ("s", "D", "^", "v", "P", "X")  # of baselines; a network has a dot
+POINTS = ("o", *MARKERS)  # where only what was trained tells networks apart
 SHIPPED_COLOURS = ("#332288", "#882255")
 RING = "#00e5ff"  # marks the truth: a colour that no grey image holds
 SITE_COLOURS = {

@@ -12,7 +12,7 @@ from lowdose.data.frames import open_frames, read_frames
 from lowdose.evaluation.summary import MEASURES, with_sums
 from lowdose.imaging.store import read_waves
 from lowdose.runtime import UserError
-from lowdose.verification.made_with import flat, settings, text_of
+from lowdose.verification.made_with import as_json, flat, settings
 from lowdose.verification.projections import projections
 from lowdose.verification.rules import KEYS
 
@@ -186,4 +186,4 @@ def _projected(image) -> dict[str, float]:
 
 def _leaves(tree: Mapping) -> dict[str, object]:
     """Return the leaves of nested mappings by dotted name; lists as JSON."""
-    return {k: text_of(v) if isinstance(v, list) else v for k, v in flat(tree)}
+    return {k: as_json(v) if isinstance(v, list) else v for k, v in flat(tree)}

@@ -30,7 +30,7 @@ def settings(results: Path) -> pd.DataFrame | None:
     found: dict[tuple[str, str], set[str]] = {}
     for record in records_in(results).values():
         for name, value in flat(record.compared.spec or {}):
-            found.setdefault((record.compared.stage, name), set()).add(text_of(value))
+            found.setdefault((record.compared.stage, name), set()).add(as_json(value))
     rows = [(*key, *values) for key, values in sorted(found.items()) if len(values) == 1]
     return pd.DataFrame(rows, columns=["stage", "setting", "value"]) if rows else None
 
@@ -87,6 +87,6 @@ def flat(tree: Mapping, above: str = "") -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def text_of(value: object) -> str:
-    """Return a value as JSON."""
+def as_json(value: object) -> str:
+    """Return a value as JSON, as the published references hold it."""
     return json.dumps(value, sort_keys=True)

@@ -61,17 +61,7 @@ def read_reference(folder: str | Path) -> tuple[dict[str, pd.DataFrame], dict]:
         project has made it.
     """
     folder = Path(folder)
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        about = index["about"]
-        kinds = {kind: (entry["file"], entry["sha256"]) for kind, entry in index["kinds"].items()}
-    except OSError as error:
-        raise UserError(
-            f"{folder} holds no reference ({INDEX}); results/reference/ lists those that are "
-            "published, and lowdose verify RESULTS --publish FOLDER makes one."
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / INDEX} is damaged; get the project's copy of it.") from error
+    about, kinds = _index(folder)
     extract = {}
     for kind, (name, digest) in kinds.items():
         path = folder / name
@@ -94,3 +84,24 @@ def read_reference(folder: str | Path) -> tuple[dict[str, pd.DataFrame], dict]:
             )
         extract[kind] = table
     return extract, about
+
+
+def read_about(folder: str | Path) -> dict:
+    """Return what a reference says about itself; UserError as :func:`read_reference`."""
+    return _index(Path(folder))[0]
+
+
+def _index(folder: Path) -> tuple[dict, dict[str, tuple[str, str]]]:
+    """Return what a reference says about itself, and the file and digest of each kind."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        about = dict(index["about"])
+        kinds = {kind: (entry["file"], entry["sha256"]) for kind, entry in index["kinds"].items()}
+    except OSError as error:
+        raise UserError(
+            f"{folder} holds no reference ({INDEX}); results/reference/ lists those that are "
+            "published, and lowdose verify RESULTS --publish FOLDER makes one."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / INDEX} is damaged; get the project's copy of it.") from error
+    return about, kinds
