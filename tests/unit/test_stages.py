@@ -210,10 +210,11 @@ def test_the_widest_network():
     assert study(sweep=only).widest() == "medium.white.seed2"
 
 
-def test_threads_and_gpus_of_a_training_follow_the_configuration():
+def test_threads_and_gpus_follow_the_configuration():
     changed = {"networks": {"wide": {"training": {"device": "cuda", "threads": 2}}}}
     study = Study(config.load([], changed))
-    assert [study.gpus(name) for name in ("narrow", "wide")] == [0, 1]
+    names = ("narrow.white.seed0", "wide.white.seed0", "wide.", "gaussian")
+    assert [study.gpus(name) for name in names] == [0, 1, 1, 0]
     assert [study.config.training_of(n).threads for n in ("narrow", "wide")] == [1, 2]
 
 

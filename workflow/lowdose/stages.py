@@ -95,9 +95,13 @@ class Study(Names):
         """Return the minutes that a cluster shall allow a training."""
         return max(240, round(1.2 * (self.config.training_of(network).minutes or 0) + 30))
 
-    def gpus(self, network: str) -> int:
-        """Return the GPUs that a cluster shall give a training: one where it insists on CUDA."""
-        return int(self.config.training_of(network).device == "cuda")
+    def gpus(self, denoiser: str) -> int:
+        """Return the GPUs that a cluster shall give a training or an evaluation.
+
+        One where the training insists on CUDA: a network that needs it there is slow without.
+        """
+        network, dot, _ = denoiser.partition(".")
+        return int(bool(dot) and self.config.training_of(network).device == "cuda")
 
     def made_by(self, denoiser: str) -> str:
         """Return the file without which a denoiser cannot be evaluated."""
@@ -307,6 +311,9 @@ class Study(Names):
             "dose_e_per_px": self.config.frames.reference_dose_e_per_px,
             "seed": self.config.seed,
         }
+
+    def _search(self) -> dict:
+        return {"networks": self.networks()}
 
     def sweeps(self) -> list[str]:
         """Figures of the sweeps that the study has: ``field, field_law, geometry``."""

@@ -18,6 +18,7 @@ rule evaluate:
     resources:
         mem_mb=grown(4000),
         runtime=grown(120),
+        gpu=lambda wildcards: study.gpus(wildcards.denoiser),
     params:
         spec=study.spec_of("evaluate"),
         code=lambda wildcards: study.code_of("evaluate", *study.modules_of(wildcards.denoiser)),
@@ -42,6 +43,9 @@ use rule evaluate as evaluate_ready with:
         "results/logs/evaluate/ready.log",
     benchmark:
         "results/logs/evaluate/ready.jsonl"
+    resources:
+        mem_mb=grown(4000),
+        runtime=grown(360),
     params:
         spec=study.spec_of("evaluate", denoisers=study.ready()),
         code=study.code_of_several("evaluate", study.ready()),
@@ -138,7 +142,7 @@ rule mechanism:
     threads: 1
     resources:
         mem_mb=grown(2000),
-        runtime=grown(20),
+        runtime=grown(60),
     params:
         spec=study.spec_of("mechanism"),
         code=study.code_of(

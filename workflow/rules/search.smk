@@ -22,9 +22,9 @@ rule search:
         mem_mb=grown(1500),
         runtime=grown(10),
     params:
-        folders=[f"results/networks/{name.replace('.', '/')}" for name in study.networks()],
+        spec=study.spec_of("search"),
         code=study.code_of("search"),
         libraries=study.libraries_of("figure"),
     shell:
-        "python -m lowdose --threads {threads} search {params.folders:q}"
+        "python -m lowdose --threads {threads} search --spec {params.spec:q}"
         " --frames {input.frames:q} 2> {log:q}"

@@ -23,7 +23,7 @@ rule train:
     resources:
         mem_mb=grown(3000),
         runtime=lambda wildcards, attempt: attempt * study.runtime(wildcards.network),
-        gpu=lambda wildcards: study.gpus(wildcards.network),
+        gpu=lambda wildcards: study.gpus(f"{wildcards.network}."),
     params:
         spec=study.spec_of("train"),
         code=lambda wildcards: study.code_of("train", *study.modules_of(f"{wildcards.network}.")),

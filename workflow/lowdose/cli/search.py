@@ -7,10 +7,16 @@ HELP = "tabulate trained networks: what differs, size, field, speed, quality (se
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from lowdose.stages import add_spec_arguments
+
     parser.add_argument(
-        "folders", type=Path, nargs="+", metavar="FOLDER",
-        help="of trained networks; the others are compared with the first",
+        "folders", type=Path, nargs="*", metavar="FOLDER",
+        help="of trained networks, instead of those of a study (below); the others are compared "
+        "with the first",
     )  # fmt: skip
+    add_spec_arguments(parser)
+    parser.add_argument("--networks", type=Path, default=Path("results/networks"), metavar="FOLDER",
+                        help="where those of a study are")  # fmt: skip
     parser.add_argument(
         "--frames", type=Path, default=Path("results/frames/validation.h5"), metavar="FILE",
         help="the frames that the trainings were validated on",
@@ -21,12 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from lowdose.cli import log
     from lowdose.data.frames import read_frames
+    from lowdose.evaluation.arms import network_folder
     from lowdose.report.search_table import constant_psnr_db, page, search_table
     from lowdose.runtime import atomic_path, write_text
+    from lowdose.stages import spec_from
 
+    folders = arguments.folders or [
+        network_folder(arguments.networks, name)
+        for name in spec_from(arguments, "search")["networks"]
+    ]
     clean = read_frames(arguments.frames).clean
     constant = constant_psnr_db(clean)
-    table = search_table(arguments.folders, constant)
+    table = search_table(folders, constant)
     with atomic_path(arguments.output / "search.csv") as path:
         table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     write_text(arguments.output / "search.md", page(table, constant, len(clean)))
