@@ -15,6 +15,7 @@ from lowdose.cli import main
 from lowdose.config_networks import NetworkSpec
 from lowdose.cost import START_S, Job, Rates
 from lowdose.denoisers.networks.build import build
+from lowdose.runtime import UserError
 from lowdose.stages import Study
 
 TINY = Path(__file__).resolve().parents[2] / "config" / "tiny.yaml"
@@ -35,7 +36,8 @@ def results(tmp_path):
         path = tmp_path / "logs" / f"{job.log}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         seconds = RATES.of(job)
-        line = {"s": 1.5, "cpu_time": 0} if seconds is None else {"s": 99.0, "cpu_time": seconds}
+        # It ended when it was looked at: after 15 s and twice half a minute.
+        line = {"s": 1.5, "cpu_time": 0} if seconds is None else {"s": 75.0, "cpu_time": seconds}
         path.write_text(json.dumps({"s": 1e6, "cpu_time": 1e6}) + "\n" + json.dumps(line) + "\n")
     return tmp_path
 
@@ -87,6 +89,28 @@ def test_the_last_measurement_counts(results):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("seconds", "seen", "used"),
+    [(0.4, 0.4, 0.3), (14, 14, 13), (29, 15, 15), (44.9, 15, 14), (45, 45, 40), (200, 195, 390)],
+)
+def test_the_time_since_the_last_look_is_added(seconds, seen, used):
+    line = {"s": seconds, "cpu_time": used}
+    assert cost.core_seconds(line) == pytest.approx(used * seconds / seen)
+
+
+@pytest.mark.parametrize("used", [None, 0, "NA"])
+def test_of_a_job_that_nobody_looked_at_the_time_is_known(used):
+    assert cost.core_seconds({"s": 0.3, "cpu_time": used}) == 0.3
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[1]", '{"cpu_time": 3}', '{"s": "NA"}'])
+def test_a_benchmark_that_cannot_be_read_is_named(results, text):
+    path = results / "logs" / "dataset.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"dataset.jsonl is no benchmark of a job; delete it"):
+        cost.measured(JOBS, results)
+
+
 def test_a_prediction_is_the_sum_by_hand():
     table = cost.predicted(JOBS, RATES).set_index("rule")
     assert table["jobs"].to_dict() == {"simulate": 2, "train": 1, "dataset": 1, "figures": 1}
@@ -122,6 +146,33 @@ def test_work_follows_the_configuration():
     assert one["evaluate/nlm"] == cost.evaluations(Study(config.load([TINY])))
     # Two test shapes with D0 and D1 each; two realisations at one dose and one at the other.
     assert one["evaluate/nlm"] == 2 * 2 * (2 + 1)
+
+
+def test_a_network_with_pixels_of_its_own_denoises_fewer():
+    coarse = {"training_sets": {"white": {"own_pixel_size_nm": 0.0244}}}
+    one, two = (
+        {job.log: job.amounts for job in cost.jobs_of(Study(config.load([TINY], more)))}
+        for more in ({}, coarse)
+    )
+    name = "evaluate/narrow.white.seed0"
+    assert one[name] == pytest.approx([two[name][0], *(4 * n for n in two[name][1:])])
+
+
+def test_work_of_single_jobs_follows_the_configuration():
+    frames = {"c1_nm": [6.0, 7.0, 8.0], "doses_e_per_px": [2, 5, 10], "realisations": 4,
+              "realisations_elsewhere": 3}  # fmt: skip
+    evaluation = {"analyses": ["credibility", "verdicts", "risk"], "full_grid": ["nlm"],
+                  "verdict_frames": 50, "null_frames": 2, "null_draws": 5}  # fmt: skip
+    study = Study(config.load([TINY], {"frames": frames, "evaluation": evaluation}))
+    work = {job.log: job.amounts for job in cost.jobs_of(study)}
+    models = sum(work[log][0] for log in work if log.startswith("simulate/"))
+    assert work["frames"] == (3 * models,) and work["structures"] == (models,)
+    # Four frames; 4 realisations at one dose and 3 at the two others, of nlm 4 there, too.
+    assert work["evaluate/tv"] == (4 * (4 + 6),) and work["evaluate/nlm"] == (4 * (4 + 8),)
+    assert work["limits"] == (4 * (4 + 8),)
+    assert work["summarise"] == (len(study.denoisers()) * 4 * (4 + 6),)
+    judged = len({study.widest(), *study.config.shipped})
+    assert work["verdicts"] == (judged * (50 + cost.NULL_GROUPS * 2 * 5),)
 
 
 def test_the_command(results, tmp_path, capsys):

@@ -25,11 +25,16 @@ START_S = 2.0  # of a core, to start a job: Python, libraries, reading
 TRAINED = 3.0  # operations of a training step over those of a forward pass: both gradients
 WIDTH_NM = 5.3  # of a cell, to a few per cent: seven periods of the support
 SIDE_PX = 256  # at which operations are counted
+# Groups of columns whose null is drawn, a frame of the verdicts: from two runs with other draws.
+NULL_GROUPS = 16
 # Analyses that the study may ask for, with their jobs beside the figure.
 ANALYSES = {"credibility": ("limits", "credibility"), "strata": ()}
 # One after the other: a study takes no less than the longest job of each.
 LEVELS = (("structures",), ("simulate",), ("frames", "film"), ("train", "tune", "shifted"),
           ("evaluate", "evaluate_ready", "contest", "movie"))  # fmt: skip
+# Snakemake looks at a job's processor time twice a second at first, then every so often: what is
+# used after the last look is in no benchmark [s].
+LOOKED_OFTEN, LOOKED_EVERY = 15.0, 30.0
 # Release networks, white and general: minutes of two cores over minutes of an H100 (README).
 CORE_SECONDS_OF_H100 = 2 * (82 + 107) / (7 + 11)
 
@@ -86,9 +91,10 @@ def jobs_of(study: Study) -> list[Job]:
     study : lowdose.stages.Study
     """
     config = study.config
-    per_denoiser = float(evaluations(study))
+    asked = {name: float(evaluations(study, name in config.evaluation.full_grid))
+             for name in study.denoisers()}  # fmt: skip
     shards = plan.shards(study.values["structures"], study.per_shard)
-    jobs = [Job(rule, rule, rule) for rule in single(study)]
+    jobs = [Job(rule, rule, rule, (amount(study, rule),)) for rule in single(study)]
     jobs += [
         Job("simulate", f"simulate/{name}", "simulate", (float(len(models)),))
         for name, models in zip(study.shards, shards, strict=True)
@@ -99,26 +105,35 @@ def jobs_of(study: Study) -> list[Job]:
         flop, values = work_per_pixel(spec)
         work = (TRAINED * flop * pixels / 1e12, TRAINED * values * pixels / 1e9)
         jobs.append(Job("train", f"train/{n}.{t}.seed{k}", "train", work))
-        denoised = per_denoiser * frame_px(study)
-        work = (per_denoiser, flop * denoised / 1e12, values * denoised / 1e9)
-        jobs.append(Job("evaluate", f"evaluate/{n}.{t}.seed{k}", "evaluate network", work))
+        name = f"{n}.{t}.seed{k}"
+        denoised = asked[name] * frame_px(study, config.training_sets[t].own_pixel_size_nm)
+        work = (asked[name], flop * denoised / 1e12, values * denoised / 1e9)
+        jobs.append(Job("evaluate", f"evaluate/{name}", "evaluate network", work))
+    shapes = config.frames.validation_shapes
+    tried = config.tuning_trials * (
+        float(shapes) if config.tuning_one_per_shape else frozen(study, shapes)
+    )
+    jobs += [Job("tune", f"tune/{name}", f"tune {name}", (tried,)) for name in study.tuned()]
     jobs += [
-        Job("tune", f"tune/{name}", f"tune {name}", (float(config.tuning_trials),))
-        for name in study.tuned()
-    ]
-    jobs += [
-        Job("evaluate", f"evaluate/{name}", f"evaluate {name}", (per_denoiser,))
+        Job("evaluate", f"evaluate/{name}", f"evaluate {name}", (asked[name],))
         for name in config.baselines
     ]
-    ready = per_denoiser * len(study.ready())
+    ready = sum(asked[name] for name in study.ready())
     jobs.append(Job("evaluate_ready", "evaluate/ready", "evaluate_ready", (ready,)))
     if methods := contest.methods(config):
         names = [*methods, *contest.networks(config)]
-        jobs += [Job("contest", f"contest/{name}", f"contest {name}") for name in names]
-        jobs.append(Job("contest_ready", "contest/ready", "contest_ready"))
-    jobs += [Job("film", f"film/{name}", "film") for name in config.movies.films]
-    if config.movies.films:
-        jobs += [Job("movie", f"movie/{name}", f"movie {name}") for name in config.movies.methods]
+        noisy = float(len(config.comparison.doses_e_per_px) * config.comparison.realisations)
+        one = (noisy * config.frames.test_shapes,)
+        jobs += [Job("contest", f"contest/{name}", f"contest {name}", one) for name in names]
+        all_ready = (one[0] * len(study.ready()),)
+        jobs.append(Job("contest_ready", "contest/ready", "contest_ready", all_ready))
+    filmed = {name: float(film.frames) for name, film in config.movies.films.items()}
+    jobs += [Job("film", f"film/{name}", "film", (frames,)) for name, frames in filmed.items()]
+    if filmed:
+        for name, own in config.movies.methods.items():
+            doses = own.doses_e_per_px or config.movies.doses_e_per_px
+            seen = len(doses) * sum(filmed[film] for film in own.films or filmed)
+            jobs.append(Job("movie", f"movie/{name}", f"movie {name}", (seen,)))
     for name in config.experiment.files:
         jobs.append(Job("recording", f"experiment/{name}", "recording"))
         jobs.append(Job("judge", f"experiment/{name}.judge", "judge"))
@@ -140,6 +155,30 @@ def single(study: Study) -> list[str]:
     return rules + ["dynamics"] * bool(config.movies.switching)
 
 
+def amount(study: Study, rule: str) -> float:
+    """Return the work of a rule that has one job: models, frames or networks; 1 of small ones."""
+    config = study.config
+    models = float(sum(map(len, plan.shards(study.values["structures"], study.per_shard))))
+    own, tested = config.evaluation, frozen(study, config.frames.test_shapes)
+    weighed = own.verdict_frames + NULL_GROUPS * own.null_frames * own.null_draws
+    amounts = {
+        "structures": models,
+        "frames": models * len(config.frames.c1_nm),
+        # Waves of a perfect and a vacant model: seven shifts of one each, and frozen phonons.
+        "shifted": 2.0 * config.shifted.shapes * (7 + config.shifted.phonon_configurations),
+        "columns": tested,
+        "mechanism": float(len(study.spec("mechanism")["networks"])),
+        "summarise": float(len(study.denoisers()) * evaluations(study)),
+        "credibility": float(len(study.denoisers()) * evaluations(study)),
+        "limits": float(evaluations(study, full=bool(own.full_grid))),
+        "risk": tested * len(study.spec("risk")["denoisers"]),
+        "filters": float(own.filter_shapes * len(study.filtered())),
+        "verdicts": float(weighed * len(study.spec("verdicts")["denoisers"])),
+        "adaptation": float(config.adaptation.frames * len(config.shipped)),
+    }
+    return amounts.get(rule, 1.0)
+
+
 def figures(study: Study) -> list[str]:
     """Return the names of a study's figures that are rules of their own."""
     config = study.config
@@ -153,20 +192,29 @@ def figures(study: Study) -> list[str]:
     return names + [name for name, given in asked.items() if given]
 
 
-def evaluations(study: Study) -> int:
-    """Return how many frames a study has each denoiser denoise: frames, doses and realisations."""
-    frames, structures = study.config.frames, study.config.structures
-    shapes = sum(structures.base_shapes.values())
+def frozen(study: Study, shapes: int) -> float:
+    """Return about how many frames are frozen of so many base shapes, with all their defects."""
+    structures = study.config.structures
+    every = sum(structures.base_shapes.values())
     kinds = sum(n * len(structures.defects[f]) for f, n in structures.base_shapes.items())
-    of_test = round(frames.test_shapes * frames.frames_per_shape * kinds / shapes)
-    elsewhere = (len(frames.doses_e_per_px) - 1) * frames.realisations_elsewhere
-    return of_test * (frames.realisations + elsewhere)
+    return float(round(shapes * study.config.frames.frames_per_shape * kinds / every))
 
 
-def frame_px(study: Study) -> float:
-    """Return about how many pixels a frame has."""
-    height, pixel = study.config.structures.cell_height_nm, study.config.camera.pixel_size_nm
-    return WIDTH_NM * height / pixel**2
+def evaluations(study: Study, full: bool = False) -> int:
+    """Return how many frames a study has each denoiser denoise: frames, doses and realisations.
+
+    Of a denoiser that is evaluated in full, with all realisations at every dose.
+    """
+    frames = study.config.frames
+    more = frames.realisations if full else frames.realisations_elsewhere
+    noisy = frames.realisations + (len(frames.doses_e_per_px) - 1) * more
+    return round(frozen(study, frames.test_shapes)) * noisy
+
+
+def frame_px(study: Study, pixel_size_nm: float | None = None) -> float:
+    """Return about how many pixels a frame has, the camera's or those of a network's own."""
+    pixel = pixel_size_nm or study.config.camera.pixel_size_nm
+    return WIDTH_NM * study.config.structures.cell_height_nm / pixel**2
 
 
 def work_per_pixel(spec: NetworkSpec) -> tuple[float, float]:
@@ -225,15 +273,33 @@ def measured(jobs: Iterable[Job], results: str | Path) -> dict[Job, float]:
     for job in jobs:
         path = Path(results) / "logs" / f"{job.log}.jsonl"
         if path.is_file():
-            line = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
-            # Of a job that ended before Snakemake looked, the time alone is known.
-            found[job] = float(line.get("cpu_time") or line["s"])
+            try:
+                line = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+                found[job] = core_seconds(line)
+            except (ValueError, KeyError, TypeError, IndexError):
+                raise UserError(
+                    f"{path} is no benchmark of a job; delete it and run again."
+                ) from None
     if not found:
         raise UserError(
             f"{results} has no benchmark of a job of this configuration (logs/**.jsonl); name the "
             "results of its run."
         )
     return found
+
+
+def core_seconds(line: Mapping) -> float:
+    """Return the processor time of a job from a line of Snakemake's benchmark [s].
+
+    Its ``cpu_time`` is that of the last look at the job: up to half a minute before the end, a
+    third of the time of the jobs that simulate.  The rest is taken to be as busy as what was seen.
+    """
+    seconds, used = float(line["s"]), line.get("cpu_time")
+    if used in (None, "NA", 0):
+        return seconds  # it ended before Snakemake looked: the time alone is known
+    looks = max(0.0, (seconds - LOOKED_OFTEN) // LOOKED_EVERY)
+    seen = seconds if seconds <= LOOKED_OFTEN else LOOKED_OFTEN + LOOKED_EVERY * looks
+    return float(used) * seconds / seen
 
 
 def fit(seconds: Mapping[Job, float], source: str) -> Rates:
