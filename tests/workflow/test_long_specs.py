@@ -7,7 +7,7 @@ import re
 import yaml
 
 from lowdose import config, records
-from lowdose.cli._bench_scale import sweep
+from lowdose.long_words import LONGEST
 from lowdose.provenance import canonical_json
 from lowdose.stages import Study
 
@@ -40,16 +40,19 @@ def test_a_stage_takes_it_by_file_and_its_record_has_all_of_it(fresh):
 def test_no_command_of_a_large_sweep_is_too_long(fresh):
     """Not even those of the tables over all trainings."""
     path = fresh.folder / "config" / "sweep.yaml"
-    path.write_text(yaml.safe_dump(sweep(40, 10, 5)))
+    names = [f"a-network-with-a-long-name-{i}" for i in range(140)]
+    one = {"spec": {"architecture": "unet", "scales": 2, "widths": [8, 16, 24]}}
+    sweep = {"networks": names, "training_sets": ["white"], "seeds": [*range(10)]}
+    path.write_text(yaml.safe_dump({"networks": dict.fromkeys(names, one), "sweep": [sweep]}))
     study = Study(config.load([path]))
-    assert len(canonical_json(study.spec("search"))) > 60_000 > 128 * 1024 / 3
+    assert len(canonical_json(study.spec("search"))) > LONGEST
     done = fresh.snakemake(
         "--dry-run", "--printshellcmds", "results/tables/search.csv",
         "--configfile", "config/sweep.yaml",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-500:]
     commands = [line for line in done.stdout.splitlines() if "python -m lowdose" in line]
-    assert len(commands) > len(study.networks()) and max(map(len, commands)) < 65_000
+    assert len(commands) > len(study.networks()) and max(map(len, commands)) < LONGEST + 5_000
     (command,) = (line for line in commands if " search " in line)
     file = re.search(r"--spec '?@([^ ']+)", command)[1]
     assert (fresh.folder / file).read_text() == canonical_json(study.spec("search"))
