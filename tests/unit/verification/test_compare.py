@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,6 +127,26 @@ def test_another_learning_rate_is_named(changed, published):
 def test_half_a_file_that_a_killed_job_left_is_no_result(changed, published):
     (changed.folder / "frames" / ".test.ab12cd34.partial.h5").write_bytes(b"")
     assert unlike(compare(published, extract(changed.folder))) == []
+
+
+@pytest.mark.parametrize("where", ["wave", "list", "end"])
+def test_a_damaged_shard_is_named_and_left_where_it_is(changed, where):
+    path = changed.folder / "waves" / "shard000.h5"
+    content = bytearray(path.read_bytes())
+    if where == "end":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        with h5py.File(path, "r+") as file:
+            entry = file["waves"]
+            if where == "list":
+                entry.attrs["models"] = "[]"
+            else:
+                entry[next(iter(changed.waves))]["wave"][0, 0] += 1
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"shard000\.h5 cannot be read as waves \(.+\); run the"):
+        extract(changed.folder)
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == ["shard000.h5"]
 
 
 def test_what_is_missing_and_what_was_added(changed, published):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lowdose.data.frames import open_frames, read_frames
 from lowdose.evaluation.summary import MEASURES, with_sums
-from lowdose.imaging.store import read_waves
+from lowdose.imaging.store import UNREADABLE, DamagedError, open_shard, read_text, read_wave
 from lowdose.runtime import UserError
 from lowdose.verification.made_with import as_json, flat, settings
 from lowdose.verification.projections import projections
@@ -118,10 +118,20 @@ def _waves(results: Path) -> pd.DataFrame | None:
     if not paths:
         return None
     rows = []
-    for attributes, wave in read_waves(paths):
-        computed = {key: attributes[key] for key in OF_WAVE if key in attributes}
-        rows.append({"model_id": attributes["model_id"], "n_pixels": wave.size, **computed,
-                     **_projected(wave)})  # fmt: skip
+    for path in paths:
+        try:
+            with open_shard(path) as entry:
+                for name in json.loads(read_text(entry.attrs["models"])):
+                    attributes, wave = read_wave(entry, name)
+                    computed = {key: attributes[key] for key in OF_WAVE if key in attributes}
+                    rows.append({"model_id": attributes["model_id"], "n_pixels": wave.size,
+                                 **computed, **_projected(wave)})  # fmt: skip
+        except (DamagedError, *UNREADABLE) as error:
+            # A stage would move it aside; who compares changes nothing.
+            raise UserError(
+                f"{path} cannot be read as waves ({error or type(error).__name__}); run the study "
+                "again, which makes a damaged file anew."
+            ) from error
     return pd.DataFrame(rows)
 
 
