@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from lowdose.cli import main
-from lowdose.cli.outdated import Pin, behind, direct_dependencies, table
+from lowdose.cli.outdated import Pin, behind, direct_dependencies, newest, table
 from lowdose.environments import ROOT, canonical, lock
 
 
@@ -55,6 +55,15 @@ def test_a_newer_release_is_named_and_nothing_else(index):
     ]
     assert done.stdout.startswith(f"2 of the {len(lock())} pins of envs/requirements.lock")
     assert "1 of them direct" in done.stdout
+
+
+def test_a_pin_behind_what_is_installed_is_found(index, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    pins = lock() | {"numpy": "1.0", "torch": lock()["torch"]}
+    # The build of torch for processors has a version of its own, +cpu, and is no newer release.
+    assert behind(pins, {"numpy"}, newest(pins)) == [Pin("numpy", "1.0", lock()["numpy"], True)]
 
 
 def test_an_index_that_does_not_answer_is_not_an_index_without_news():

@@ -75,7 +75,7 @@ def direct_dependencies() -> set[str]:
 
 
 def newest(pins: dict[str, str]) -> dict[str, str]:
-    """Return, by canonical name, the newest release of what is installed in an older version.
+    """Return, by canonical name, the newest release of what is installed.
 
     Asked is the pip of this environment, and so whatever index it is configured for.
 
@@ -93,7 +93,19 @@ def newest(pins: dict[str, str]) -> dict[str, str]:
     _pip(*probe)
     rows = json.loads(_pip("list", "--outdated", "--format", "json"))
     _pip(*probe)
-    return {canonical(row["name"]): row["latest_version"] for row in rows}
+    # What is installed in its newest release is no row, and may be newer than the lock.
+    return _installed() | {canonical(row["name"]): row["latest_version"] for row in rows}
+
+
+def _installed() -> dict[str, str]:
+    """Return the versions of this environment, without what a build adds to them (``+cpu``)."""
+    from importlib.metadata import distributions
+
+    from packaging.version import Version
+
+    from lowdose.environments import canonical
+
+    return {canonical(one.name): Version(one.version).public for one in distributions()}
 
 
 def behind(pins: dict[str, str], direct: set[str], latest: dict[str, str]) -> list[Pin]:
