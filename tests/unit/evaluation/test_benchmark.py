@@ -200,6 +200,12 @@ def test_one_command_makes_it_from_a_folder_of_results(sources, pairs, counted, 
     assert read.manifest["spec"]["camera"]["pixel_size_nm"] == 0.0122
     assert main(["benchmark", made, *words]) == 2
     assert "holds a benchmark; name another folder" in capsys.readouterr().err
+    # Replaced by one with other doses: the arrays of the first go, what others put there stays.
+    (tmp_path / "made" / "inputs" / "mine.npz").write_bytes(b"mine")
+    words += ["--doses", "0.45", "--overwrite"]
+    assert main(["--threads", "1", "benchmark", made, *words]) == 0
+    there = {path.name for path in (tmp_path / "made" / "inputs").iterdir()}
+    assert there == {"mine.npz", "test-0.45.npz", "validation-0.45.npz"}
 
 
 def test_frames_of_another_study_are_refused(sources, pairs, tmp_path, capsys):

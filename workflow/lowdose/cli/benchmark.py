@@ -83,9 +83,23 @@ def run(arguments: argparse.Namespace) -> None:
         "scoring": {"sigma_nm": evaluation.sigma_nm, "gate_nm": evaluation.gate_nm,
                     "draws": evaluation.bootstrap_draws},
     }  # fmt: skip
+    earlier = _files_in(folder / MANIFEST)
     made = write_benchmark(folder, sets, about, log)
+    for name in earlier - set(made.manifest["files"]):
+        (folder / name).unlink(missing_ok=True)  # of other doses or sets
     write_text(folder / "README.md", readme(made.manifest, made.size))
     print(f"{folder}: read {folder / 'README.md'}, then `python -m lowdose score {folder} MINE`.")
+
+
+def _files_in(manifest: Path) -> set[str]:
+    """Return the arrays and tables of the benchmark that a manifest describes."""
+    import json
+
+    try:
+        names = set(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {name for name in names if Path(name).parent.as_posix() in ("inputs", "truth")}
 
 
 def _pairs(path: Path):
