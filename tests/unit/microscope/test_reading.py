@@ -234,6 +234,13 @@ def test_tiffs_of_others(tmp_path, counts):
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((40, 56, 3), np.uint8), photometric="rgb")
     with pytest.raises(UserError, match="colour picture"):
         read_recording(tmp_path / "c.tif", probed=True)
+    # What tifffile takes for one by itself, and how to write it.
+    few = np.zeros((3, 40, 56), np.uint8)
+    tifffile.imwrite(tmp_path / "d.tif", few, photometric="rgb", planarconfig="separate")
+    with pytest.raises(UserError, match=r"3 or 4 frames .+ photometric='minisblack'"):
+        read_recording(tmp_path / "d.tif", probed=True)
+    tifffile.imwrite(tmp_path / "e.tif", few + 1, photometric="minisblack")
+    assert read_recording(tmp_path / "e.tif", probed=True).frames.shape == few.shape
 
 
 def test_an_mrc_without_calibration_has_none(tmp_path, counts):

@@ -192,7 +192,9 @@ def _why_not(one: dict) -> str | None:
     if kind.names is not None or (data.ndim >= 3 and data.shape[-1] in (3, 4) and
                                   kind == np.uint8):  # fmt: skip
         return (
-            "it is a colour picture, which has no counts; open the file that the microscope wrote"
+            "it is a colour picture, which has no counts; open the file that the microscope wrote "
+            "(a TIFF of 3 or 4 frames passes for one unless it is written with "
+            "photometric='minisblack')"
         )
     if kind.kind == "c":
         return "its values are complex, as of a Fourier transform or an exit wave"
