@@ -120,6 +120,10 @@ def test_adapting_keeps_the_gains_beside_the_frames(tmp_path, capsys, made):
     assert np.abs(expected / plain - 1).max() > 0.01
     again = run(capsys, *words, "tif")
     assert again.code == 2 and "bright.denoised" in again.err and "--overwrite" in again.err
+    # Replaced by what no gains belong to.
+    without = run(capsys, path, "--denoiser", "white", "--formats", "npy", "--overwrite")
+    assert without.code == 0 and not (tmp_path / "bright.denoised.gains").exists()
+    assert "gains" not in json.loads((tmp_path / "bright.denoised.json").read_text())
 
 
 def test_a_stopped_adaptation_goes_on(tmp_path, capsys, made, monkeypatch):

@@ -28,7 +28,7 @@ class KeptGains:
     """
 
     def __init__(self, record: Path, denoiser, overwrite: bool) -> None:
-        self.folder = record.with_suffix(".gains")
+        self.folder, self.overwrite = record.with_suffix(".gains"), overwrite
         self.denoiser = denoiser if isinstance(denoiser, GainTuned) else None
         if self.denoiser and self.folder.exists() and not overwrite:
             raise UserError(f"{self.folder} exists; replace it by --overwrite.")
@@ -45,6 +45,8 @@ class KeptGains:
     def write(self, partial: Path) -> dict:
         """Put the gains beside the outputs; return what the record shall say of them."""
         if self.denoiser is None:
+            if self.overwrite:  # those of what was replaced explain nothing any more
+                shutil.rmtree(self.folder, ignore_errors=True)
             return {}
         kept = partial / "gains"
         number = len(list(kept.glob("*.safetensors")))
