@@ -36,16 +36,19 @@ def content(path: Path) -> bytes:
 
 def stored(path: Path) -> bytes:
     """Return what an HDF5 file holds: equal values are not always compressed to equal bytes."""
-    parts = []
+    parts: list[bytes] = []
     with h5py.File(path) as file:
         items = [("", file)]
         file.visititems(lambda name, item: items.append((name, item)))
         for name, item in sorted(items, key=lambda pair: pair[0]):
-            parts += [name, *(f"{k}={item.attrs[k]!r}" for k in sorted(item.attrs))]
+            said = [f"{k}={item.attrs[k]!r}" for k in sorted(item.attrs)]
+            parts += [word.encode() for word in (name, *said)]
             if isinstance(item, h5py.Dataset):
                 values = np.asarray(item[()])
-                parts += [str(values.dtype), str(values.shape), repr(values.tolist())]
-    return "\n".join(parts).encode()
+                parts.append(f"{values.dtype} {values.shape}".encode())
+                texts = values.dtype.hasobject
+                parts.append(repr(values.tolist()).encode() if texts else values.tobytes())
+    return b"\n".join(parts)
 
 
 def results(folder: Path) -> dict[str, bytes]:
