@@ -91,9 +91,13 @@ def test_the_sentences_about_the_table():
 def test_what_the_published_run_took():
     run = json.loads((STUDY / "run.json").read_text())
     text = " ".join(README.split("The published study's numbers")[1].split("## ")[0].split())
-    jobs, hours = re.search(r"(\d+) jobs, ([\d.]+) core-hours", text).groups()
+    said = re.search(r"(\d+) jobs, ([\d.]+) core-hours, (\d+) minutes on two cores", text)
+    jobs, hours, minutes = said.groups()
     assert int(jobs) == run["jobs"]
     assert float(hours) == pytest.approx(run["core_minutes"] / 60, abs=0.051)
+    assert int(minutes) == round(run["minutes"]) and run["machine"]["cores"] == 2
+    # In one go, of what is in the repository.
+    assert len(run["commit"]) == 1 and re.fullmatch(r"[0-9a-f]{40}", run["commit"][0])
 
 
 def test_the_table_of_the_networks_is_that_of_their_cards():

@@ -27,8 +27,8 @@ INTRODUCTION = """\
 | file | what | cost on two cores |
 |---|---|---|
 | `config.yaml` | the whole chain, three networks, four baselines | about 8 minutes |
-| `study.yaml` | the published study: 855 models, receptive fields, all methods, belief, a film | \
-two hours, resumable |
+| `study.yaml` | the published study: 855 models, receptive fields, all methods, belief, films | \
+80 minutes, resumable |
 | `paper.yaml` | 101 shapes, 855 models, 17,955 images, the paper's networks | a cluster with GPUs |
 | `field.yaml` | what a wider receptive field gains; nanometres of context or pixels of network | \
 110 minutes, resumable |
