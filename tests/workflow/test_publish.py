@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -78,7 +79,8 @@ def test_it_is_replaced_as_a_whole(published):
     [
         (["config"], "config is there and holds no published study; give another name."),
         (["new", "--results", "nowhere"], "nowhere"),
-        (["new", "--config", "config/study.yaml"], "the study was not run to its end, or it is"),
+        (["new", "--config", "config/study.yaml"], "results.csv is of another study than study"),
+        (["workflow"], "workflow is there and holds no published study"),
     ],
 )
 def test_what_cannot_be_published_is_told(published, words, says):
@@ -88,6 +90,39 @@ def test_what_cannot_be_published_is_told(published, words, says):
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr
     assert not (project.folder / "new").exists()
     assert (project.folder / "config" / "config.yaml").is_file()
+
+
+def test_only_what_the_named_study_has_made_is_published(published):
+    """Every job of the smaller study was run, and yet it is another one."""
+    project, folder = published
+    less = project.folder / "config" / "less.yaml"
+    less.write_text("seed: 5\n")
+    done = project.run("lowdose", "publish", "new", "--config", "config/tiny.yaml", str(less))
+    assert done.returncode == 2 and "results.csv is of another study than tiny" in done.stderr
+    own = project.folder / "results" / "tables" / "mine.csv"
+    own.write_text("a\n")
+    foreign = project.folder / "results/networks/other/white/seed0"
+    try:
+        assert project.run(*WORDS).returncode == 0
+        assert not (folder / "tables" / "mine.csv").exists()
+        foreign.mkdir(parents=True)
+        (foreign / "card.json").write_text("{}")
+        done = project.run(*WORDS)
+        assert done.returncode == 2 and "another study, other.white.seed0" in done.stderr
+    finally:
+        own.unlink()
+        shutil.rmtree(foreign.parents[1])
+
+
+def test_a_job_without_a_benchmark_was_not_run(published):
+    project, _ = published
+    log = project.folder / "results/logs/summarise.jsonl"
+    aside = log.rename(log.with_suffix(".aside"))
+    try:
+        done = project.run(*WORDS)
+    finally:
+        aside.rename(log)
+    assert done.returncode == 2 and "no logs/summarise.jsonl: the study was not" in done.stderr
 
 
 def test_an_altered_result_is_not_published(published):

@@ -6,21 +6,23 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from PIL import Image
 
-from lowdose import __version__, cost, manifest
+from lowdose import __version__, cost, manifest, records
+from lowdose.provenance import canonical_json
 from lowdose.records import Record
 from lowdose.runtime import UserError, translated, write_text
 from lowdose.stages import Study
 from lowdose.verification.extract import extract
 from lowdose.verification.made_with import circumstances
-from lowdose.verification.reference import write_reference
+from lowdose.verification.reference import INDEX, write_reference
 
 RUN = "run.json"
+SUMMARY = "tables/results.csv"
 TABLES = (".csv", ".md", ".json")
 COLOURS = 256  # of a figure: a third of the bytes, and no difference that is seen
 
@@ -55,6 +57,10 @@ def publish(results: Path, folder: Path, study: Study, command: str, note: str =
         something else.
     """
     results, folder = Path(results).absolute(), Path(folder).absolute()
+    if folder.exists() and not _is_ours(folder):
+        raise UserError(f"{folder} is there and holds no published study; give another name.")
+    if not (results / SUMMARY).is_file():
+        raise UserError(f"{results} holds no {SUMMARY}; run the study first.")
     listed = manifest.make(results)
     if wrong := [*listed.altered, *listed.missing, *listed.outdated]:
         raise UserError(
@@ -62,21 +68,18 @@ def publish(results: Path, folder: Path, study: Study, command: str, note: str =
             "files); run the study again."
         )
     told = about(results, study, command, note)
-    if folder.exists() and not (folder / RUN).is_file():
-        raise UserError(f"{folder} is there and holds no published study; give another name.")
+    unexplained = {results.parent / name for name in listed.unexplained}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent
         ) as beside:
             made = Path(beside) / "made"
-            _copy(results, made)
+            _copy(results, made, study.networks(), unexplained)
             how = {"lowdose": __version__, "made_with": circumstances(results)}
             write_reference(made / "verify", extract(results), how)
             write_text(made / RUN, json.dumps(told, indent=1) + "\n")
-            if folder.exists():
-                os.rename(folder, Path(beside) / "earlier")
-            os.rename(made, folder)
+            _replace(folder, made, Path(beside) / "earlier")
     except OSError as error:
         raise translated(error, folder) from error
     return told
@@ -89,23 +92,38 @@ def about(results: Path, study: Study, command: str, note: str = "") -> dict:
     -------
     dict
         ``commit`` (all that made results, by time), ``machine``, ``python``, ``torch``, ``started``
-        (UTC), ``minutes`` in which some job was at work, ``core_minutes`` (of all jobs and by rule;
+        (UTC), ``minutes`` in which some job was at work (of one that was stopped and went on, the
+        last time), ``core_minutes`` (of all jobs and by rule;
         see :func:`lowdose.cost.core_seconds`), ``jobs``.
 
     Raises
     ------
     UserError
-        If a job of the study has no benchmark, or no result has a record.
+        If the results are another study's, a job has no benchmark, or no result has a record.
     """
     known = sorted(manifest.records_in(results).values(), key=lambda one: one.run.started)
     if not known:
         raise UserError(f"{results} holds no result with a record; run the study first.")
+    summary = records.read(results / SUMMARY).compared.spec
+    if canonical_json(summary) != canonical_json(study.spec("summarise")):
+        raise UserError(
+            f"{results / SUMMARY} is of another study than {study.config.study}, or of other "
+            "settings; name the configuration files of its run."
+        )
+    trained = {
+        ".".join(path.parts[-4:-1]) for path in (results / "networks").glob("*/*/*/card.json")
+    }
+    if others := sorted(trained - {*study.networks()}):
+        raise UserError(
+            f"{results} has a network of another study, {others[0]}; run this one in a folder of "
+            "its own."
+        )
     jobs = cost.jobs_of(study)
     seconds = cost.measured(jobs, results)
     if missing := [job for job in jobs if job not in seconds]:
         raise UserError(
-            f"{results} has no logs/{missing[0].log}.jsonl: the study was not run to its end, or "
-            "it is another one; run it, or name its configuration files."
+            f"{results} has no logs/{missing[0].log}.jsonl: the study was not run to its end; "
+            "run it."
         )
     by_rule = cost.by_rule(seconds).set_index("rule")["core_s"].sort_values(ascending=False) / 60
     libraries = [record.compared.libraries for record in known]
@@ -150,18 +168,44 @@ def _commit(record: Record) -> str:
     return "unknown" if commit is None else commit.id + " with changes" * commit.dirty
 
 
-def _copy(results: Path, folder: Path) -> None:
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder was made here: nobody else's is replaced."""
+    try:
+        told = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    own = isinstance(told, dict) and {"study", "command", "core_minutes"} <= set(told)
+    return own and (folder / "verify" / INDEX).is_file()
+
+
+def _replace(folder: Path, made: Path, earlier: Path) -> None:
+    """Put a new folder in the place of an earlier one, which comes back if that fails."""
+    if not folder.exists():
+        os.rename(made, folder)
+        return
+    os.rename(folder, earlier)
+    try:
+        os.rename(made, folder)
+    except BaseException:
+        os.rename(earlier, folder)
+        raise
+
+
+def _copy(results: Path, folder: Path, networks: Sequence[str], unexplained: set[Path]) -> None:
+    """Copy what this study has made: no file without a record, no network of another one."""
     for name in ("tables", "figures", "networks"):
         (folder / name).mkdir(parents=True)
     for path in sorted((results / "tables").iterdir()):
-        if path.suffix in TABLES:
+        if path.suffix in TABLES and path not in unexplained:
             shutil.copyfile(path, folder / "tables" / path.name)
     for path in sorted((results / "figures").glob("*.png")):
+        if path in unexplained:
+            continue
         with Image.open(path) as image:
             fewer = image.convert("RGB").quantize(
                 COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
             )
             fewer.save(folder / "figures" / path.name, optimize=True)
-    for path in sorted((results / "networks").glob("*/*/*/card.json")):
-        name = ".".join(path.parent.relative_to(results / "networks").parts)
-        shutil.copyfile(path, folder / "networks" / f"{name}.json")
+    for name in networks:
+        card = results.joinpath("networks", *name.split("."), "card.json")
+        shutil.copyfile(card, folder / "networks" / f"{name}.json")
