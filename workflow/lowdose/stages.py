@@ -390,6 +390,8 @@ def spec_from(arguments: argparse.Namespace, stage: str, **names: Any) -> dict:
             spec = json.loads(text_of(arguments.spec))
         except json.JSONDecodeError as error:
             raise UserError(f"--spec is no valid JSON ({error}); pass it in quotes.") from None
+        if not isinstance(spec, dict):
+            raise UserError("--spec is no JSON object; pass a stage's specification.")
     else:
         spec = Study(configuration.load(arguments.config)).spec(stage, **names)
     arguments.resolved_spec = spec  # for the record of what the command makes

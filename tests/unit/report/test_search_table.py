@@ -125,6 +125,33 @@ def test_the_command_writes_both_files(trained, tmp_path, capsys):
     assert written["above_constant_db"][0] == pytest.approx(30 - constant, abs=1e-4)
     assert "26.94 dB" in (tmp_path / "tables" / "search.md").read_text()
     assert "best base.white.seed0 with 30.00 dB" in capsys.readouterr().err
+    # By the name of a study's network, as the rule asks: the same table.
+    networks = tmp_path / "networks" / "base" / "white"
+    networks.mkdir(parents=True)
+    (tmp_path / "base").rename(networks / "seed0")
+    words = ["search", "--spec", '{"networks": ["base.white.seed0"]}', "--frames", str(frames)]
+    words += ["--networks", str(tmp_path / "networks"), "--output", str(tmp_path / "named")]
+    assert main(["--threads", "1", *words]) == 0
+    assert (tmp_path / "named/search.csv").read_bytes() == (
+        tmp_path / "tables/search.csv"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--spec", "[1]"], "--spec is no JSON object"),
+        (["--spec", "{}"], "has no networks to compare"),
+        (["--spec", '{"networks": []}'], "has no networks to compare"),
+        (["--spec", '{"networks": 3}'], "has no networks to compare"),
+        (["--spec", '{"networks": [1]}'], "has no networks to compare"),
+        (["folder", "--spec", '{"networks": ["a.white.seed0"]}'], "give one of them"),
+    ],
+)
+def test_what_is_no_list_of_networks_is_told(words, says, capsys):
+    assert main(["search", *words]) == 2
+    told = capsys.readouterr().err
+    assert says in told and "Traceback" not in told
 
 
 def test_the_committed_search_tries_each_candidate_once_for_as_long():

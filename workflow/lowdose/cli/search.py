@@ -29,13 +29,17 @@ def run(arguments: argparse.Namespace) -> None:
     from lowdose.data.frames import read_frames
     from lowdose.evaluation.arms import network_folder
     from lowdose.report.search_table import constant_psnr_db, page, search_table
-    from lowdose.runtime import atomic_path, write_text
+    from lowdose.runtime import UserError, atomic_path, write_text
     from lowdose.stages import spec_from
 
-    folders = arguments.folders or [
-        network_folder(arguments.networks, name)
-        for name in spec_from(arguments, "search")["networks"]
-    ]
+    folders = arguments.folders
+    if folders and (arguments.spec or arguments.config):
+        raise UserError("Folders are given, and a study by --spec or --config; give one of them.")
+    if not folders:
+        names = spec_from(arguments, "search").get("networks")
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or not names:
+            raise UserError("The study has no networks to compare; name folders, or another study.")
+        folders = [network_folder(arguments.networks, name) for name in names]
     clean = read_frames(arguments.frames).clean
     constant = constant_psnr_db(clean)
     table = search_table(folders, constant)
