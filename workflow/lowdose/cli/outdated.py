@@ -94,18 +94,22 @@ def newest(pins: dict[str, str]) -> dict[str, str]:
     rows = json.loads(_pip("list", "--outdated", "--format", "json"))
     _pip(*probe)
     # What is installed in its newest release is no row, and may be newer than the lock.
-    return _installed() | {canonical(row["name"]): row["latest_version"] for row in rows}
+    return _installed(pins) | {canonical(row["name"]): row["latest_version"] for row in rows}
 
 
-def _installed() -> dict[str, str]:
-    """Return the versions of this environment, without what a build adds to them (``+cpu``)."""
-    from importlib.metadata import distributions
+def _installed(pins: dict[str, str]) -> dict[str, str]:
+    """Return the installed versions of pins, without what a build adds to them (``+cpu``)."""
+    from importlib.metadata import PackageNotFoundError, version
 
-    from packaging.version import Version
+    from packaging.version import InvalidVersion, Version
 
-    from lowdose.environments import canonical
-
-    return {canonical(one.name): Version(one.version).public for one in distributions()}
+    found = {}
+    for name in pins:
+        try:
+            found[name] = Version(version(name)).public
+        except (PackageNotFoundError, InvalidVersion, TypeError):
+            continue  # nothing can be said of it
+    return found
 
 
 def behind(pins: dict[str, str], direct: set[str], latest: dict[str, str]) -> list[Pin]:
