@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lowdose.data.frames import open_frames, read_frames
 from lowdose.evaluation.summary import MEASURES, with_sums
-from lowdose.imaging.store import UNREADABLE, DamagedError, open_shard, read_text, read_wave
+from lowdose.imaging.store import (
+    UNREADABLE,
+    DamagedError,
+    open_shard,
+    read_text,
+    read_wave,
+    refuse_unreadable,
+)
 from lowdose.runtime import UserError
 from lowdose.verification.made_with import as_json, flat, settings
 from lowdose.verification.projections import projections
@@ -119,20 +127,32 @@ def _waves(results: Path) -> pd.DataFrame | None:
         return None
     rows = []
     for path in paths:
-        try:
-            with open_shard(path) as entry:
-                for name in json.loads(read_text(entry.attrs["models"])):
-                    attributes, wave = read_wave(entry, name)
-                    computed = {key: attributes[key] for key in OF_WAVE if key in attributes}
-                    rows.append({"model_id": attributes["model_id"], "n_pixels": wave.size,
-                                 **computed, **_projected(wave)})  # fmt: skip
-        except (DamagedError, *UNREADABLE) as error:
-            # A stage would move it aside; who compares changes nothing.
-            raise UserError(
-                f"{path} cannot be read as waves ({error or type(error).__name__}); run the study "
-                "again, which makes a damaged file anew."
-            ) from error
+        for attributes, wave in _waves_of(path):
+            computed = {key: attributes[key] for key in OF_WAVE if key in attributes}
+            rows.append({"model_id": attributes["model_id"], "n_pixels": wave.size, **computed,
+                         **_projected(wave)})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _waves_of(path: Path) -> Iterator[tuple[dict, np.ndarray]]:
+    """Yield attributes and wave of each model in a shard, which stays where it is.
+
+    A stage would move a damaged one aside (:func:`lowdose.imaging.store.read_waves`); who compares
+    changes nothing.
+    """
+    again = "run the study again, which makes it anew"
+    name = ""
+    try:
+        with open_shard(path) as entry:
+            for name in json.loads(read_text(entry.attrs["models"])):
+                yield read_wave(entry, name)
+    except DamagedError as damage:
+        raise UserError(f"The wave of {name} in {path} {damage}; {again}.") from None
+    except UNREADABLE as error:
+        refuse_unreadable(path, error)
+        raise UserError(
+            f"{path} is truncated or no file of waves ({type(error).__name__}); {again}."
+        ) from error
 
 
 def _frames(results: Path) -> pd.DataFrame | None:
