@@ -11,7 +11,9 @@ from lowdose.runtime import UserError
 
 
 class KeptGains:
-    """Keeps the gains of each frame while a file is denoised; nothing for any other denoiser.
+    """Keeps the gains of each frame while a file is denoised.
+
+    For a denoiser that is not adapted nothing is kept, and what is replaced goes.
 
     Parameters
     ----------

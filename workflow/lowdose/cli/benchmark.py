@@ -84,9 +84,10 @@ def run(arguments: argparse.Namespace) -> None:
                     "draws": evaluation.bootstrap_draws},
     }  # fmt: skip
     earlier = _files_in(folder / MANIFEST)
+    (folder / MANIFEST).unlink(missing_ok=True)  # first: without it the rest is no benchmark
+    for name in earlier:
+        (folder / name).unlink(missing_ok=True)
     made = write_benchmark(folder, sets, about, log)
-    for name in earlier - set(made.manifest["files"]):
-        (folder / name).unlink(missing_ok=True)  # of other doses or sets
     write_text(folder / "README.md", readme(made.manifest, made.size))
     print(f"{folder}: read {folder / 'README.md'}, then `python -m lowdose score {folder} MINE`.")
 
