@@ -103,7 +103,18 @@ def test_of_a_job_that_nobody_looked_at_the_time_is_known(used):
     assert cost.core_seconds({"s": 0.3, "cpu_time": used}) == 0.3
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[1]", '{"cpu_time": 3}', '{"s": "NA"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no JSON",
+        "[1]",
+        '{"cpu_time": 3}',
+        '{"s": "NA"}',
+        '{"s": NaN}',
+        '{"s": 0, "cpu_time": 1}',
+    ],
+)
 def test_a_benchmark_that_cannot_be_read_is_named(results, text):
     path = results / "logs" / "dataset.jsonl"
     path.write_text(text)

@@ -295,6 +295,8 @@ def core_seconds(line: Mapping) -> float:
     third of the time of the jobs that simulate.  The rest is taken to be as busy as what was seen.
     """
     seconds, used = float(line["s"]), line.get("cpu_time")
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{seconds} s is no time")
     if used in (None, "NA", 0):
         return seconds  # it ended before Snakemake looked: the time alone is known
     looks = max(0.0, (seconds - LOOKED_OFTEN) // LOOKED_EVERY)

@@ -84,5 +84,5 @@ def _machines(table) -> None:
         of_gpu = f"{trained / CORE_SECONDS_OF_H100 / 3600:.2f}" if gpus else "-"
         print(f"{name:44s}{hours:20.2f}{of_gpu:>12s}")
     print(f"A GPU is taken to train as fast as {CORE_SECONDS_OF_H100:.0f} cores, as an H100 did "
-          "with the networks of the package;\nwide layers, as those of the paper's networks, fill "
-          "it better, so that theirs is an upper limit.")  # fmt: skip
+          "with the networks of the package;\nof wide layers, as the paper's networks have, the "
+          "hours are an estimate that may be off by several times.")  # fmt: skip
