@@ -104,8 +104,8 @@ def jobs_of(study: Study) -> list[Job]:
         pixels = settings.steps * settings.batch * settings.crop_px**2
         flop, values = work_per_pixel(spec)
         work = (TRAINED * flop * pixels / 1e12, TRAINED * values * pixels / 1e9)
-        jobs.append(Job("train", f"train/{n}.{t}.seed{k}", "train", work))
         name = f"{n}.{t}.seed{k}"
+        jobs.append(Job("train", f"train/{name}", "train", work))
         denoised = asked[name] * frame_px(study, config.training_sets[t].own_pixel_size_nm)
         work = (asked[name], flop * denoised / 1e12, values * denoised / 1e9)
         jobs.append(Job("evaluate", f"evaluate/{name}", "evaluate network", work))
