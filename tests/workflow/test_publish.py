@@ -28,7 +28,7 @@ def test_how_it_was_made(published):
     assert told["command"] == "./study run --configfile config/tiny.yaml"
     assert told["study"] == "tiny" and told["note"] == "a test"
     # The clock and the cores, by Snakemake's own benchmarks.
-    logs = [path for path in (project.folder / "results/logs").rglob("*.jsonl")]
+    logs = list((project.folder / "results/logs").rglob("*.jsonl"))
     lines = [json.loads(path.read_text().splitlines()[-1]) for path in logs]
     assert told["jobs"] == len(lines)
     longest = max(line["s"] for line in lines)

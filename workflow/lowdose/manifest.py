@@ -84,6 +84,29 @@ def records_in(results: str | Path) -> dict[str, Record]:
     return {one.compared.output.path: one for one in sorted(found, key=_path_of_output)}
 
 
+def as_recorded(results: str | Path, *, whole: bool = False) -> Manifest:
+    """Return the manifest of results that are what their records say.
+
+    Parameters
+    ----------
+    results : path
+    whole : bool
+        Refuse results that have a record and are gone, too.
+
+    Raises
+    ------
+    UserError
+        If one was altered, or made of an input that is another one by now.
+    """
+    listed = make(results)
+    if wrong := [*listed.altered, *listed.outdated, *(listed.missing if whole else ())]:
+        raise UserError(
+            f"{wrong[0]} is not what its record says, or was made of something else than what is "
+            "there (python -m lowdose manifest lists all such files); run the study again."
+        )
+    return listed
+
+
 def make(results: str | Path, *, trusting: bool = False) -> Manifest:
     """Compare a folder of results with its records.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from lowdose import __version__, cost, manifest, records
+from lowdose.evaluation.arms import network_folder
 from lowdose.provenance import canonical_json
 from lowdose.records import Record
 from lowdose.runtime import UserError, translated, write_text
@@ -61,12 +62,7 @@ def publish(results: Path, folder: Path, study: Study, command: str, note: str =
         raise UserError(f"{folder} is there and holds no published study; give another name.")
     if not (results / SUMMARY).is_file():
         raise UserError(f"{results} holds no {SUMMARY}; run the study first.")
-    listed = manifest.make(results)
-    if wrong := [*listed.altered, *listed.missing, *listed.outdated]:
-        raise UserError(
-            f"{wrong[0]} is not what its record says (python -m lowdose manifest lists all such "
-            "files); run the study again."
-        )
+    listed = manifest.as_recorded(results, whole=True)
     told = about(results, study, command, note)
     unexplained = {results.parent / name for name in listed.unexplained}
     try:
@@ -207,5 +203,5 @@ def _copy(results: Path, folder: Path, networks: Sequence[str], unexplained: set
             )
             fewer.save(folder / "figures" / path.name, optimize=True)
     for name in networks:
-        card = results.joinpath("networks", *name.split("."), "card.json")
+        card = network_folder(results / "networks", name) / "card.json"
         shutil.copyfile(card, folder / "networks" / f"{name}.json")
